@@ -1,0 +1,1 @@
+"""The harness: workload x mode x instrument -> trial -> fresh process -> record -> report."""
