@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, get_args
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
 
 SCHEMA = 1  # raised when a field of Record or Trial changes its meaning
 
 Collector = Literal["on", "off", "each step"]
 Outcome = Literal["ok", "failed", "timed out", "killed"]
+Value = int | float | str
+
+
+class RecordError(ValueError):
+    """What was read is no record, or no trial; says which field is wrong."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,7 @@ class Trial:
 
     study: str
     workload: str
-    parameters: Mapping[str, int | float | str]  # every parameter of the workload, defaults included
+    parameters: Mapping[str, Value]  # every parameter of the workload, defaults included
     mode: str  # a name in autodiff.MODES
     instrument: str
     collector: Collector = "off"  # "each step": off, but called by hand after each step
@@ -33,7 +39,16 @@ class Trial:
     @property
     def key(self) -> str:
         """What tells this trial from all others, and is the same in every run."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return self.to_line().rstrip()
+
+    def to_line(self) -> str:
+        """The trial as one line of JSON."""
+        return json.dumps(asdict(self), sort_keys=True, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_line(cls, line: str) -> Trial:
+        """The trial that a line of JSON holds. Raises RecordError, naming the field, for any other."""
+        return _made(cls, _object(line, "a trial"))
 
 
 @dataclass(frozen=True)
@@ -42,10 +57,12 @@ class Record:
 
     trial: Trial
     outcome: Outcome
-    readings: Mapping[str, float] = field(default_factory=dict)  # numbers, above the trial's own baseline
-    unavailable: Mapping[str, str] = field(default_factory=dict)  # reading -> why this platform has none
-    results: Mapping[str, float] = field(default_factory=dict)  # what the workload computed: equal in every mode
-    details: Mapping[str, Any] = field(default_factory=dict)  # curves and tables that a reading sums up
+    readings: Mapping[str, float] = field(default_factory=dict)  # above the trial's own baseline
+    unavailable: Mapping[str, str] = field(
+        default_factory=dict
+    )  # reading -> why there is none here
+    results: Mapping[str, float] = field(default_factory=dict)  # what was computed, in every mode
+    details: Mapping[str, Any] = field(default_factory=dict)  # curves, tables behind a reading
     memory_mode: Mapping[str, Any] = field(default_factory=dict)  # the fields of the mode
     environment: Mapping[str, Any] = field(default_factory=dict)
     error: str = ""  # empty only where the outcome is ok
@@ -60,38 +77,94 @@ class Record:
     def from_line(cls, line: str) -> Record:
         """The record that a line of JSON holds.
 
-        Raises ValueError, naming the field, where the line is no record of this schema.
+        Raises RecordError, naming the field, where the line is no record of this schema.
         """
-        try:
-            found = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"no JSON: {error}") from None
-        if not isinstance(found, dict):
-            raise ValueError(f"a record is a JSON object, and this is {type(found).__name__}")
+        found = _object(line, "a record")
         if found.get("schema") != SCHEMA:
-            raise ValueError(f"schema: {found.get('schema')!r}, and this version reads schema {SCHEMA}")
-        record = cls(**{**_only_fields(cls, found), "trial": Trial(**_only_fields(Trial, found.get("trial")))})
-        for name, value, allowed in (
-            ("outcome", record.outcome, get_args(Outcome)),
-            ("trial.collector", record.trial.collector, get_args(Collector)),
-        ):
-            if value not in allowed:
-                raise ValueError(f"{name}: {value!r}, and allowed are {', '.join(allowed)}")
-        return record
+            wanted = f"and this version reads schema {SCHEMA}"
+            raise RecordError(f"schema: {found.get('schema')!r}, {wanted}")
+        if not isinstance(trial := found.get("trial"), dict):
+            raise RecordError(f"trial: an object is needed, not {_kind(trial)}")
+        return _made(cls, {**found, "trial": _made(Trial, trial, "trial.")})
 
 
-def _only_fields(cls: type, found: Any) -> dict[str, Any]:
-    """The values of a dataclass's fields, none unknown and none that it needs missing."""
-    name = cls.__name__
+def read_records(path: Path) -> list[Record]:
+    """Every record of a file, in the order in which they were written.
+
+    Raises RecordError, naming the file, the line and the field, where one is no record.
+    """
+    records = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            records.append(Record.from_line(line))
+        except RecordError as error:
+            raise RecordError(f"{path}, line {number}: {error}") from None
+    return records
+
+
+T = TypeVar("T", Trial, Record)
+
+# What a field holds, by the name of its type.
+_KINDS: Mapping[str, type] = {"str": str, "int": int, "Mapping": dict, "Trial": Trial}
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "Outcome": get_args(Outcome),
+    "Collector": get_args(Collector),
+}
+_VALUES: Mapping[str, tuple[type, ...]] = {
+    "parameters": (int, float, str),
+    "readings": (int, float),
+    "results": (int, float),
+    "unavailable": (str,),
+}
+
+
+def _object(line: str, what: str) -> dict[str, Any]:
+    """The JSON object of a line."""
+    try:
+        found = json.loads(line, parse_constant=_refuse)
+    except json.JSONDecodeError as error:
+        raise RecordError(f"no JSON: {error}") from None
     if not isinstance(found, dict):
-        raise ValueError(f"{name.lower()}: an object is needed, and this is {type(found).__name__}")
+        raise RecordError(f"{what} is a JSON object, and this is {_kind(found)}")
+    return found
+
+
+def _refuse(constant: str) -> None:
+    raise RecordError(f"{constant} is no number that a record can hold")
+
+
+def _made(cls: type[T], found: Mapping[str, Any], within: str = "") -> T:
+    """The Trial or Record of these values: none unknown, none missing, each of its field's kind."""
     known = {f.name: f for f in fields(cls)}
     if unknown := sorted(found.keys() - known.keys()):
-        raise ValueError(f"{name} has no field {unknown[0]!r}; its fields are {', '.join(known)}")
-    defaults = cls.__dataclass_fields__  # type: ignore[attr-defined]
-    from dataclasses import MISSING
+        raise RecordError(f"{within}{unknown[0]}: no such field; there are {', '.join(known)}")
+    for name, one in known.items():
+        if name in found:
+            _check(within + name, one, found[name])
+        elif _is_needed(one):
+            raise RecordError(f"{within}{name}: this field is missing")
+    return cls(**found)
 
-    needed = [n for n, f in defaults.items() if f.default is MISSING and f.default_factory is MISSING]
-    if missing := [n for n in needed if n not in found]:
-        raise ValueError(f"{name} lacks the field {missing[0]!r}")
-    return found
+
+def _check(name: str, one: Field[Any], value: Any) -> None:
+    """Raises RecordError where a field's value is not of the field's type."""
+    wanted = str(one.type)
+    allowed = _CHOICES.get(wanted)
+    if allowed is not None and value not in allowed:
+        raise RecordError(f"{name}: {value!r}, and allowed are {', '.join(allowed)}")
+    kind: Any = _KINDS.get(wanted.partition("[")[0], object)
+    if not isinstance(value, kind):
+        raise RecordError(f"{name}: {wanted} is needed, not {_kind(value)}")
+    if values := _VALUES.get(one.name):
+        for key, item in value.items():
+            if not isinstance(item, values):
+                raise RecordError(f"{name}.{key}: a value of {wanted} is not {_kind(item)}")
+
+
+def _is_needed(one: Field[Any]) -> bool:
+    return one.default is MISSING and one.default_factory is MISSING
+
+
+def _kind(value: Any) -> str:
+    """A value and its kind, for an error."""
+    return f"{type(value).__name__} {value!r:.60}"
