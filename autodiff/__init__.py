@@ -1,1 +1,44 @@
-"""Define-by-run automatic differentiation on NumPy."""
+"""Define-by-run automatic differentiation on NumPy, with a switch for what the graph keeps alive.
+
+    >>> import numpy as np
+    >>> from autodiff import Variable
+    >>> x = Variable(np.array(3.0))
+    >>> y = x**2 + 2 * x
+    >>> y.backward()
+    >>> x.grad
+    array(8.)
+
+graph       Variable, Function, grad: what a computation records
+gradients   the backward pass over it
+memory      MemoryMode, MODES: what the graph keeps alive, until when
+config      Config, using_config, using_mode, no_grad: what is in force
+functions   every operation, from abs to where; NumPy's functions on Variables are these, too
+gradcheck   numerical_diff, gradient_check: gradients against finite differences
+arrays      what the engine asks of plain arrays
+"""
+
+from autodiff import functions
+from autodiff.arrays import as_array
+from autodiff.config import Config, no_grad, test_mode, using_config, using_mode
+from autodiff.functions import *
+from autodiff.gradcheck import gradient_check, numerical_diff
+from autodiff.graph import Function, Variable, as_variable, grad
+from autodiff.memory import MODES, MemoryMode
+
+__all__ = [
+    "MODES",
+    "Config",
+    "Function",
+    "MemoryMode",
+    "Variable",
+    "as_array",
+    "as_variable",
+    "grad",
+    "gradient_check",
+    "no_grad",
+    "numerical_diff",
+    "test_mode",
+    "using_config",
+    "using_mode",
+]
+__all__ += functions.__all__

@@ -1,0 +1,87 @@
+"""What the engine asks of plain arrays: may a Variable hold one, who else does, what is its sum."""
+
+from __future__ import annotations
+
+from sys import getrefcount
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+Spec: TypeAlias = tuple[tuple[int, ...], np.dtype[Any]]  # shape and dtype of a gradient
+
+
+def as_array(x: Any) -> Any:
+    """A number as an ndarray of no dimensions, all else as it is. Source: step 9 of the book."""
+    return np.asarray(x) if np.isscalar(x) else x
+
+
+def real_array(data: Any, use: str) -> Array:
+    """The ndarray itself, where a Variable can hold it; `use` begins the TypeError where not."""
+    if not isinstance(data, np.ndarray):
+        hint = "; as_array makes one of a number" if np.isscalar(data) else ""
+        raise TypeError(f"{use} an ndarray, not {type(data).__name__}{hint}")
+    if data.dtype.kind not in "fiub":
+        why = (
+            ": the garbage collector cannot see what such an array holds, so a cycle through it "
+            "would never be freed"
+            if data.dtype.kind == "O"
+            else ""
+        )
+        raise TypeError(f"{use} an array of real numbers, not of dtype {data.dtype}{why}")
+    return data
+
+
+def gradient_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of the gradient of data of a dtype: the same for floats, float64 for the rest."""
+    return dtype if dtype.kind == "f" else np.dtype(np.float64)
+
+
+def gradient_spec(x: Any) -> Spec:
+    """Shape and dtype of the gradient of an array or a number."""
+    array = np.asarray(x)
+    return array.shape, gradient_dtype(array.dtype)
+
+
+def all_arrays(operands: list[Any]) -> list[Any]:
+    """Numbers among arrays as arrays, of the dtype that NumPy's weak typing of them gives."""
+    arrays = [x for x in operands if isinstance(x, np.ndarray)]
+    return [
+        x if isinstance(x, np.ndarray) else np.asarray(x, dtype=np.result_type(x, *arrays))
+        for x in operands
+    ]
+
+
+def sum_to_shape(x: Any, shape: tuple[int, ...]) -> Any:
+    """An array or Variable summed over the axes along which `shape` was broadcast to x's shape.
+
+    Raises ValueError where it cannot have been.
+    """
+    lead = x.ndim - len(shape)
+    if lead < 0 or any(n not in (1, m) for n, m in zip(shape, x.shape[lead:])):
+        raise ValueError(f"shape {x.shape} cannot be summed to {shape}: it is no broadcast of it")
+    if lead:
+        x = np.sum(x, axis=tuple(range(lead)))
+    stretched = tuple(i for i, n in enumerate(shape) if n != x.shape[i])
+    return np.sum(x, axis=stretched, keepdims=True) if stretched else x
+
+
+def _count(array: Array, holders: int = 1) -> int:
+    return getrefcount(array)
+
+
+def _count_of_one() -> int:
+    array = np.empty(0)
+    return _count(array)
+
+
+_ONE = _count_of_one()  # what an interpreter counts for one variable differs between versions
+
+
+def sole(array: Array, holders: int = 1) -> bool:
+    """Whether an array's memory is held by the caller's variable, and holders - 1 others, alone.
+
+    Then it may be written to or given away; NumPy asks the same before it reuses a temporary.
+    """
+    return array.base is None and getrefcount(array) == _ONE + holders - 1

@@ -1,0 +1,203 @@
+"""The configuration in force: the memory mode, train or test, and the debug checks.
+
+It belongs to the thread and the task that set it (a context variable); a new thread starts from the
+default. The environment variable AUTODIFF_MODE names the default memory mode; without it, `lean`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import os
+from collections.abc import Callable, Generator
+from contextvars import ContextVar
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar, overload
+
+from autodiff.memory import AXES, MODES, MemoryMode
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that is configured: one value, replaced whole."""
+
+    mode: MemoryMode
+    train: bool = True  # False: dropout, batch statistics and the like as in use, not in training
+    debug: bool = False  # True: a kept array that was changed in place before backward is an error
+
+    def changed(self, name: str, value: Any) -> Settings:
+        """These settings with one of them changed.
+
+        Raises AttributeError for an unknown name and ValueError for a value that it does not take.
+        """
+        if name in AXES:
+            return replace(self, mode=replace(self.mode, **{name: value}))
+        if name == "mode":
+            return replace(self, mode=as_mode(value))
+        if name not in NAMES:
+            raise AttributeError(f"no configuration is named {name!r}; {valid_names(name, NAMES)}")
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} = {value!r}: allowed are True and False")
+        return replace(self, **{name: value})
+
+
+NAMES = (*AXES, *(f.name for f in fields(Settings)))
+
+
+def valid_names(name: str, valid: tuple[str, ...]) -> str:
+    """The end of an error about an unknown name: what there is, and what may have been meant."""
+    near = difflib.get_close_matches(name, valid, n=1)
+    return f"there are {', '.join(valid)}" + (f". Did you mean {near[0]!r}?" if near else "")
+
+
+def as_mode(mode: MemoryMode | str) -> MemoryMode:
+    """The mode of that name, or the mode itself; anything else is a ValueError or TypeError."""
+    if isinstance(mode, MemoryMode):
+        return mode
+    if not isinstance(mode, str):
+        raise TypeError(f"a memory mode is a MemoryMode or a name, not {type(mode).__name__}")
+    if mode not in MODES:
+        raise ValueError(f"no memory mode is named {mode!r}; {valid_names(mode, tuple(MODES))}")
+    return MODES[mode]
+
+
+# The settings in force, above those that they replaced: leaving a `with` takes the top one off.
+_settings: ContextVar[tuple[Settings, ...]] = ContextVar(
+    "autodiff_settings",
+    default=(Settings(as_mode(os.environ.get("AUTODIFF_MODE", "lean"))),),
+)
+
+
+def settings() -> Settings:
+    """The settings in force in this thread and task."""
+    return _settings.get()[-1]
+
+
+class _Config:
+    """The configuration in force, read and assigned by name, as in the book's step 18."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in AXES:
+            return getattr(settings().mode, name)
+        if name in NAMES:
+            return getattr(settings(), name)
+        raise AttributeError(f"no configuration is named {name!r}; {valid_names(name, NAMES)}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        *outer, now = _settings.get()
+        _settings.set((*outer, now.changed(name, value)))
+
+    def __dir__(self) -> list[str]:
+        return list(NAMES)
+
+    def __repr__(self) -> str:
+        return "Config(" + ", ".join(f"{name}={getattr(self, name)!r}" for name in NAMES) + ")"
+
+
+Config = _Config()
+
+
+class Using:
+    """One setting changed for a while: a context manager and a decorator.
+
+    It holds no state of its own, so one object may be entered again, in itself or another thread.
+    A decorated generator or coroutine function has the setting inside and not outside, while it is
+    suspended; a bare `with` around a `yield` leaks the setting to whoever runs the generator.
+    """
+
+    def __init__(self, name: str, value: Any) -> None:
+        settings().changed(name, value)  # a wrong name or value is an error here, not at `with`
+        self.name, self.value = name, value
+
+    def __enter__(self) -> None:
+        stack = _settings.get()
+        _settings.set((*stack, stack[-1].changed(self.name, self.value)))
+
+    def __exit__(self, *exception: object) -> None:
+        stack = _settings.get()
+        _settings.set(stack[:-1] or stack)
+
+    def __call__(self, function: F) -> F:
+        if inspect.isasyncgenfunction(function):
+            raise TypeError(f"{function.__name__}: an async generator function cannot be decorated")
+        wrap = self._function
+        if inspect.isgeneratorfunction(function):
+            wrap = self._generator
+        elif inspect.iscoroutinefunction(function):
+            wrap = self._coroutine
+        return functools.wraps(function)(wrap(function))  # type: ignore[return-value]
+
+    def _function(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def within(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        return within
+
+    def _coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        async def within(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return await function(*args, **kwargs)
+
+        return within
+
+    def _generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def within(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+            generator = function(*args, **kwargs)
+            resume, sent = generator.send, None
+            while True:
+                try:
+                    with self:
+                        value = resume(sent)
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    resume, sent = generator.send, (yield value)
+                except GeneratorExit:
+                    with self:
+                        generator.close()
+                    raise
+                except BaseException as error:  # what the caller threw goes in, whatever it is
+                    resume, sent = generator.throw, error
+
+        return within
+
+
+def using_config(name: str, value: Any) -> Using:
+    """Change one setting for a `with` block or a decorated function.
+
+    Raises AttributeError for an unknown name, ValueError for a value that it does not take.
+    Source: step 18 of the book.
+    """
+    return Using(name, value)
+
+
+def using_mode(mode: MemoryMode | str) -> Using:
+    """Change the memory mode, by value or by its name in MODES, for a block or a function."""
+    return Using("mode", mode)
+
+
+@overload
+def no_grad() -> Using: ...
+@overload
+def no_grad(function: F) -> F: ...
+def no_grad(function: F | None = None) -> Using | F:
+    """Record no graph in a `with` block or a decorated function. Source: step 18 of the book."""
+    within = Using("enable_backprop", False)
+    return within if function is None else within(function)
+
+
+@overload
+def test_mode() -> Using: ...
+@overload
+def test_mode(function: F) -> F: ...
+def test_mode(function: F | None = None) -> Using | F:
+    """Set train to False in a `with` block or a decorated function. Source: step 54 of the book."""
+    within = Using("train", False)
+    return within if function is None else within(function)
+
+
+test_mode.__test__ = False  # type: ignore[attr-defined]  # pytest: this is not a test

@@ -1,0 +1,141 @@
+"""Softmax and losses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from autodiff.functions.per_input import PerInput
+from autodiff.graph import Function, Operand, Variable
+
+__all__ = ["log_softmax", "mean_squared_error", "softmax", "softmax_cross_entropy"]
+
+
+class Softmax(Function):
+    """y = e ** x / sum of e ** x along an axis.  gx = y (gy - sum of gy y)."""
+
+    __slots__ = ("axis",)
+    saves = (1,)
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def forward(self, x: Any) -> Any:
+        y = np.exp(x - np.max(x, axis=self.axis, keepdims=True))
+        y /= np.sum(y, axis=self.axis, keepdims=True)
+        return y
+
+    def backward(self, gy: Any) -> Any:
+        (y,) = self.saved
+        gx = gy - np.sum(gy * y, axis=self.axis, keepdims=True)
+        gx *= y
+        return gx
+
+
+def softmax(x: Operand, axis: int = -1) -> Variable:
+    """e ** x, as parts of its sum along an axis."""
+    return Softmax(axis)(x)
+
+
+class LogSoftmax(Function):
+    """y = x - log of the sum of e ** x along an axis.  gx = gy - e ** y sum of gy."""
+
+    __slots__ = ("axis",)
+    saves = (1,)
+
+    def __init__(self, axis: int) -> None:
+        self.axis = axis
+
+    def forward(self, x: Any) -> Any:
+        y = x - np.max(x, axis=self.axis, keepdims=True)
+        y -= np.log(np.sum(np.exp(y), axis=self.axis, keepdims=True))
+        return y
+
+    def backward(self, gy: Any) -> Any:
+        (y,) = self.saved
+        gx = np.exp(y)
+        gx *= -np.sum(gy, axis=self.axis, keepdims=True)
+        gx += gy
+        return gx
+
+
+def log_softmax(x: Operand, axis: int = -1) -> Variable:
+    """The logarithm of softmax."""
+    return LogSoftmax(axis)(x)
+
+
+class SoftmaxCrossEntropy(Function):
+    """y = the mean of -log softmax(x) at each row's class.  gx = (softmax(x) - one-hot) / n."""
+
+    __slots__ = ()
+    saves = (0, 1)
+
+    def forward(self, x: Any, t: Any) -> Any:
+        _check_classes(x, t)
+        top = np.max(x, axis=1)
+        log_sum = np.log(np.sum(np.exp(x - top[:, np.newaxis]), axis=1)) + top
+        return np.mean(log_sum - x[np.arange(len(t)), t])
+
+    def backward(self, gy: Any) -> Any:
+        x, t = self.saved
+        one_hot = np.zeros(x.shape, x.dtype)
+        one_hot[np.arange(len(t)), t.data if isinstance(t, Variable) else t] = 1
+        gx = np.exp(x - np.max(x, axis=1, keepdims=True))
+        gx /= np.sum(gx, axis=1, keepdims=True)
+        gx -= one_hot
+        gx *= gy / len(t)
+        return gx, None
+
+
+def _check_classes(x: Any, t: Any) -> None:
+    if x.ndim != 2 or t.shape != x.shape[:1]:
+        raise ValueError("x has a row of scores for each example, (n, classes), and t is (n,)")
+    if t.dtype.kind not in "iu":
+        raise ValueError(f"t holds the number of each row's class, and its dtype is {t.dtype}")
+    if t.size and not 0 <= t.min() <= t.max() < x.shape[1]:
+        raise ValueError(
+            f"t holds {t.min()} to {t.max()}, and the classes are 0 to {x.shape[1] - 1}"
+        )
+
+
+def softmax_cross_entropy(x: Operand, t: Operand) -> Variable:
+    """The mean over rows of the cross entropy between softmax(x) and the right class.
+
+    x: scores, (n, classes); t: the number of each row's class, (n,), integers.
+    Raises ValueError for other shapes, and for a class that there is not.
+    Source: step 47 of the book.
+    """
+    return SoftmaxCrossEntropy()(x, t)
+
+
+class MeanSquaredError(PerInput):
+    """y = the mean of (x0 - x1) ** 2.  gx0 = 2 (x0 - x1) / n."""
+
+    __slots__ = ()
+    reads = ((0, 1), (0, 1))
+
+    def forward(self, x0: Any, x1: Any) -> Any:
+        if x0.shape != x1.shape:
+            raise ValueError("the two have one shape; broadcast would pair each with every other")
+        return np.mean(np.square(x0 - x1))
+
+    def grad0(self, gy: Any) -> Any:
+        x0, x1 = self.saved
+        gx = x0 - x1
+        gx *= gy * (2 / x0.size)
+        return gx
+
+    def grad1(self, gy: Any) -> Any:
+        x0, x1 = self.saved
+        gx = x1 - x0
+        gx *= gy * (2 / x0.size)
+        return gx
+
+
+def mean_squared_error(x0: Operand, x1: Operand) -> Variable:
+    """The mean over all elements of (x0 - x1) ** 2, for two of one shape.
+
+    Raises ValueError for two shapes. Source: step 42 of the book, which divides by the length only.
+    """
+    return MeanSquaredError()(x0, x1)

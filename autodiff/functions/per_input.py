@@ -1,0 +1,32 @@
+"""Gradient rules in one part for each input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
+
+from autodiff.graph import Function
+
+
+class PerInput(Function):
+    """A Function whose rule has one part for each input: `grad0(gy)`, `grad1(gy)`, and so on.
+
+    Nothing is kept or computed for an input that wants no gradient, such as a number.
+    reads: for each input the positions that its part reads, as `saves` counts them; `saves` follows
+        from it.
+    """
+
+    __slots__ = ()
+
+    reads: ClassVar[tuple[tuple[int, ...], ...]]
+
+    def __init_subclass__(cls) -> None:
+        cls.saves = tuple(sorted({position for part in cls.reads for position in part}))
+
+    def reads_for(self, wanted: Sequence[bool]) -> Iterable[int]:
+        return {p for part, want in zip(self.reads, wanted) if want for p in part}
+
+    def backward(self, gy: Any) -> Any:
+        return tuple(
+            getattr(self, f"grad{i}")(gy) if want else None for i, want in enumerate(self.wanted)
+        )

@@ -1,0 +1,154 @@
+"""Sums of products: matmul, dot, tensordot, linear."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from autodiff.functions.elementwise import mul
+from autodiff.functions.numpy_protocol import implements
+from autodiff.functions.per_input import PerInput
+from autodiff.graph import Operand, Variable
+
+__all__ = ["dot", "linear", "matmul", "rmatmul", "tensordot"]
+
+Axes: TypeAlias = "int | tuple[int | Sequence[int], int | Sequence[int]]"
+
+
+class MatMul(PerInput):
+    """y = x0 x1, matrices on the last two axes, stacked and broadcast along the others.
+
+    A vector stands for a matrix of one row (x0) or column (x1), and its axis is not in y.
+    """
+
+    __slots__ = ("vector0", "vector1")
+    reads = ((1,), (0,))
+
+    def forward(self, x0: Any, x1: Any) -> Any:
+        self.vector0, self.vector1 = np.ndim(x0) == 1, np.ndim(x1) == 1
+        return np.matmul(x0, x1)
+
+    def as_matrix(self, gy: Any) -> Any:
+        """The gradient with the axes that vectors took away."""
+        if self.vector1:
+            gy = np.expand_dims(gy, -1)
+        return np.expand_dims(gy, -2) if self.vector0 else gy
+
+    def grad0(self, gy: Any) -> Any:
+        _, x1 = self.saved
+        columns = np.expand_dims(x1, -1) if self.vector1 else x1
+        gx = np.matmul(self.as_matrix(gy), np.swapaxes(columns, -1, -2))
+        return np.squeeze(gx, -2) if self.vector0 else gx
+
+    def grad1(self, gy: Any) -> Any:
+        x0, _ = self.saved
+        rows = np.expand_dims(x0, -2) if self.vector0 else x0
+        gx = np.matmul(np.swapaxes(rows, -1, -2), self.as_matrix(gy))
+        return np.squeeze(gx, -1) if self.vector1 else gx
+
+
+@implements(np.matmul)
+def matmul(x0: Operand, x1: Operand) -> Variable:
+    """The matrix product of x0 and x1, stacked along all axes but the last two.
+
+    Shapes (..., m, k) and (..., k, n) give (..., m, n); a vector (k,) on a side loses its axis.
+    Source: step 41 of the book.
+    """
+    return MatMul()(x0, x1)
+
+
+def rmatmul(x0: Operand, x1: Operand) -> Variable:
+    """The matrix product of x1 and x0."""
+    return matmul(x1, x0)
+
+
+class TensorDot(PerInput):
+    """y = the sum of products over pairs of axes, one of x0 and one of x1."""
+
+    __slots__ = ("axes0", "axes1", "free0", "free1")
+    reads = ((1,), (0,))
+
+    def __init__(self, axes: Axes) -> None:
+        if isinstance(axes, int):
+            self.axes0, self.axes1 = list(range(-axes, 0)), list(range(axes))
+        else:
+            self.axes0, self.axes1 = ([int(i) for i in np.atleast_1d(a)] for a in axes)
+
+    def forward(self, x0: Any, x1: Any) -> Any:
+        y = np.tensordot(x0, x1, (self.axes0, self.axes1))
+        self.axes0 = [axis % np.ndim(x0) for axis in self.axes0]
+        self.axes1 = [axis % np.ndim(x1) for axis in self.axes1]
+        self.free0 = [axis for axis in range(np.ndim(x0)) if axis not in self.axes0]
+        self.free1 = [axis for axis in range(np.ndim(x1)) if axis not in self.axes1]
+        return y
+
+    def grad0(self, gy: Any) -> Any:
+        _, x1 = self.saved
+        ours = list(range(len(self.free0), len(self.free0) + len(self.free1)))
+        gx = np.tensordot(gy, x1, (ours, self.free1))  # axes: free0, then axes1 in their order
+        summed = [axis0 for _, axis0 in sorted(zip(self.axes1, self.axes0))]
+        return np.transpose(gx, _inverse(self.free0 + summed))
+
+    def grad1(self, gy: Any) -> Any:
+        x0, _ = self.saved
+        ours = list(range(len(self.free0)))
+        gx = np.tensordot(x0, gy, (self.free0, ours))  # axes: axes0 in their order, then free1
+        summed = [axis1 for _, axis1 in sorted(zip(self.axes0, self.axes1))]
+        return np.transpose(gx, _inverse(summed + self.free1))
+
+
+def _inverse(order: list[int]) -> list[int]:
+    return [order.index(i) for i in range(len(order))]
+
+
+@implements(np.tensordot)
+def tensordot(x0: Operand, x1: Operand, axes: Axes = 2) -> Variable:
+    """The sum of products of x0 and x1 over pairs of axes.
+
+    axes: so many last axes of x0 with as many first ones of x1, or a pair of lists of axes.
+    """
+    return TensorDot(axes)(x0, x1)
+
+
+@implements(np.dot)
+def dot(x0: Operand, x1: Operand) -> Variable:
+    """The sum of products over the last axis of x0 and the last but one of x1 (a vector's only)."""
+    if np.ndim(x0) == 0 or np.ndim(x1) == 0:
+        return mul(x0, x1)
+    return tensordot(x0, x1, (-1, max(np.ndim(x1) - 2, 0)))
+
+
+class Linear(PerInput):
+    """y = x W + b, rows of x being on its last axis."""
+
+    __slots__ = ()
+    reads = ((1,), (0,), ())
+
+    def forward(self, x: Any, W: Any, b: Any) -> Any:
+        y = np.matmul(x, W)
+        if y.dtype != np.result_type(y, b) or y.shape != np.broadcast_shapes(y.shape, np.shape(b)):
+            return y + b
+        y += b
+        return y
+
+    def grad0(self, gy: Any) -> Any:
+        _, W = self.saved
+        return np.matmul(gy, np.transpose(W))
+
+    def grad1(self, gy: Any) -> Any:
+        x, _ = self.saved
+        rows, gys = np.reshape(x, (-1, x.shape[-1])), np.reshape(gy, (-1, gy.shape[-1]))
+        return np.matmul(np.transpose(rows), gys)
+
+    def grad2(self, gy: Any) -> Any:
+        return gy
+
+
+def linear(x: Operand, W: Operand, b: Operand | None = None) -> Variable:
+    """x W + b, as one operation: x of shape (..., n), W (n, m), b (m,) or None.
+
+    Source: step 43 of the book.
+    """
+    return matmul(x, W) if b is None else Linear()(x, W, b)

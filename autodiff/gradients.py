@@ -1,0 +1,155 @@
+"""The backward pass: gradients in flight, and the order in which Functions turn them over.
+
+Gradients live in a table of the pass, keyed by source, and not on Variables: a retained gradient is
+never counted twice, and an exception leaves none half added.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Sequence
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from autodiff.arrays import Array, Spec, sole
+from autodiff.config import settings, using_config
+from autodiff.memory import MemoryMode
+
+if TYPE_CHECKING:
+    from autodiff.graph import Function, Leaf, Variable
+
+Gradient: TypeAlias = Any  # an ndarray; under create_graph a Variable
+Source: TypeAlias = (
+    "Function | tuple[Function, int] | Leaf"  # where the gradient of a Variable goes
+)
+
+# True while gradient rules run on Variables; then a Function's `saved` gives Variables, too.
+differentiating: ContextVar[bool] = ContextVar("autodiff_differentiating", default=False)
+
+
+class Scattered:
+    """The gradient of a selection: zeros of `spec`, with `gy` added at `index`.
+
+    It is added to what is there already, so that a loop of selections costs no full-size array each.
+    """
+
+    __slots__ = ("gy", "index", "spec")
+
+    def __init__(self, gy: Array, index: Any, spec: Spec) -> None:
+        self.gy, self.index, self.spec = gy, index, spec
+
+    def add_to(self, gradient: Array) -> None:
+        """Add it to an array of its shape, in place."""
+        if any(isinstance(part, np.ndarray) and part.dtype != bool for part in self.index):
+            np.add.at(gradient, self.index, self.gy)  # an element may be chosen more than once
+        else:
+            gradient[self.index] += self.gy
+
+
+class Table(dict[Source, Gradient]):
+    """The gradients in flight, by source."""
+
+    def add(self, source: Source, gx: Gradient) -> None:
+        """Add a gradient for a source, in place where nobody else holds what may be written to."""
+        held = self.pop(source, None)
+        if isinstance(gx, Scattered):
+            if held is None:
+                held = np.zeros(*gx.spec)
+            elif not sole(held):
+                held = held.copy()
+            gx.add_to(held)
+        elif held is None:
+            held = gx
+        elif type(held) is np.ndarray and sole(held):
+            held += gx
+        elif type(gx) is np.ndarray and sole(gx, holders=2):  # the caller's variable, and gx
+            gx += held
+            held = gx
+        else:
+            held = held + gx
+        self[source] = held
+
+
+class Queue:
+    """Functions waiting for their backward, the latest generation first, each once."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Function]] = []
+        self._waiting: set[Function] = set()
+        self._count = itertools.count()  # breaks ties: Functions do not compare
+
+    def __bool__(self) -> bool:
+        return bool(self._heap)
+
+    def push(self, source: Source) -> None:
+        """Let the Function behind a source wait, unless it does already; a Leaf has none."""
+        function: Any = source[0] if isinstance(source, tuple) else source
+        if function.generation >= 0 and function not in self._waiting:
+            self._waiting.add(function)
+            heapq.heappush(self._heap, (-function.generation, next(self._count), function))
+
+    def pop(self) -> Function:
+        function = heapq.heappop(self._heap)[2]
+        self._waiting.remove(function)
+        return function
+
+
+def propagate(
+    roots: list[tuple[Source, Gradient]],
+    mode: MemoryMode,
+    create_graph: bool = False,
+    watched: frozenset[Source] = frozenset(),
+) -> tuple[dict[Source, Gradient], list[tuple[Variable, Gradient]]]:
+    """Run the backward pass from the roots, each a source and its gradient; it empties the list.
+
+    Returns the gradients that no Function took (of leaves, and of what is watched), by source, and
+    those that the mode retains, with their Variables.
+    """
+    table, queue = Table(), Queue()
+    seen: dict[Source, Gradient] = {}
+    retained: list[tuple[Variable, Gradient]] = []
+
+    def retain(function: Function, gys: Sequence[Gradient]) -> None:
+        for i, variable in function.live_outputs():
+            gy = gys[i]
+            retained.append((variable, own(gy, holders=2)))  # gy, and gys
+
+    while roots:
+        queue.push(roots[-1][0])
+        table.add(*roots.pop())
+    debug = settings().debug
+    token = differentiating.set(create_graph)
+    try:
+        with using_config("enable_backprop", create_graph):
+            while queue:
+                function = queue.pop()
+                gys = function.take_gradients(table)
+                if gys is None:
+                    continue
+                if watched:
+                    seen |= {s: gy for s, gy in zip(function.outlets, gys) if s in watched}
+                if debug:
+                    function.check_unchanged()
+                sources = function.sources
+                gxs = function.input_gradients(gys)
+                mode.release(function, gys, retain)
+                del gys, function  # so that what they held goes before the next rule runs
+                for source in sources:
+                    gx = gxs.pop(0)
+                    if source is not None and gx is not None:
+                        table.add(source, gx)
+                        queue.push(source)
+                del gx
+    finally:
+        differentiating.reset(token)
+    return table | seen, retained
+
+
+def own(gradient: Gradient, holders: int = 1) -> Gradient:
+    """A gradient that nobody else holds: itself, if it is just that, else a copy."""
+    if type(gradient) is not np.ndarray or sole(gradient, holders=holders + 1):  # and `gradient`
+        return gradient
+    return gradient.copy()

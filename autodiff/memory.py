@@ -1,0 +1,99 @@
+"""What a computation graph keeps alive, and until when, as one value: the memory mode.
+
+The engine asks a mode three questions and reads its fields nowhere else: `link` and `keep` when a
+Function is applied, `release` when its backward is done.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from autodiff.graph import Array, Function, Variable
+
+Link = Callable[[], "Variable | None"]  # called, gives the output, or None where it is gone
+
+
+class StrongLink:
+    """A reference to an output that, unlike a weak one, keeps it alive: with `creator`, a cycle."""
+
+    __slots__ = ("output",)
+
+    def __init__(self, output: Variable) -> None:
+        self.output = output
+
+    def __call__(self) -> Variable:
+        return self.output
+
+
+@dataclass(frozen=True)
+class MemoryMode:
+    """What a graph keeps alive, until when.
+
+    Raises ValueError for a value that its field does not take.
+    """
+
+    enable_backprop: bool = True  # False: no graph at all
+    output_refs: Literal["weak", "strong"] = "weak"  # Function -> output; strong makes a cycle
+    kept: Literal["declared", "inputs"] = "declared"  # arrays a rule declares; or inputs, whole
+    retain_grad: bool = False  # gradients of intermediate Variables outlive their use
+    retain_graph: bool = False  # edges and kept arrays outlive backward
+
+    def __post_init__(self) -> None:
+        for name, allowed in AXES.items():
+            value = getattr(self, name)
+            if not any(
+                value is valid or (value == valid and type(value) is str) for valid in allowed
+            ):
+                raise ValueError(
+                    f"{name} = {value!r}: allowed are {' and '.join(map(repr, allowed))}"
+                )
+
+    def link(self, output: Variable) -> Link:
+        """How a Function refers to its output."""
+        return weakref.ref(output) if self.output_refs == "weak" else StrongLink(output)
+
+    def keep(self, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """The inputs that a Function holds whole; None: it holds just the arrays that it saves."""
+        return inputs if self.kept == "inputs" else None
+
+    def release(
+        self,
+        function: Function,
+        gys: Sequence[Array],
+        retain: Callable[[Function, Sequence[Array]], None],
+    ) -> None:
+        """What becomes of a Function, and of its outputs' gradients, when its backward is done."""
+        if self.retain_grad:
+            retain(function, gys)
+        if not self.retain_graph:
+            function.release()
+
+
+AXES: Mapping[str, tuple[bool | str, ...]] = MappingProxyType(
+    {
+        "enable_backprop": (True, False),
+        "output_refs": ("weak", "strong"),
+        "kept": ("declared", "inputs"),
+        "retain_grad": (False, True),
+        "retain_graph": (False, True),
+    }
+)
+assert tuple(AXES) == tuple(f.name for f in fields(MemoryMode))
+
+# In the order in which a reader of the book meets them: the ladder.
+MODES: Mapping[str, MemoryMode] = MappingProxyType(
+    {
+        "step16": MemoryMode(
+            output_refs="strong", kept="inputs", retain_grad=True, retain_graph=True
+        ),
+        "step17": MemoryMode(kept="inputs", retain_grad=True, retain_graph=True),
+        "step18": MemoryMode(kept="inputs", retain_graph=True),
+        "lean": MemoryMode(),
+        "no_grad": MemoryMode(enable_backprop=False),
+    }
+)
