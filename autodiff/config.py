@@ -33,15 +33,16 @@ class Settings:
 
         Raises AttributeError for an unknown name and ValueError for a value that it does not take.
         """
+        changes: dict[str, Any] = {name: value}
         if name in AXES:
-            return replace(self, mode=replace(self.mode, **{name: value}))
+            return replace(self, mode=replace(self.mode, **changes))
         if name == "mode":
             return replace(self, mode=as_mode(value))
         if name not in NAMES:
             raise AttributeError(f"no configuration is named {name!r}; {valid_names(name, NAMES)}")
         if not isinstance(value, bool):
             raise ValueError(f"{name} = {value!r}: allowed are True and False")
-        return replace(self, **{name: value})
+        return replace(self, **changes)
 
 
 NAMES = (*AXES, *(f.name for f in fields(Settings)))

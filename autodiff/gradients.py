@@ -33,7 +33,7 @@ differentiating: ContextVar[bool] = ContextVar("autodiff_differentiating", defau
 class Scattered:
     """The gradient of a selection: zeros of `spec`, with `gy` added at `index`.
 
-    It is added to what is there already, so that a loop of selections costs no full-size array each.
+    It is added to what is there, so that a loop of selections costs no full-size array each.
     """
 
     __slots__ = ("gy", "index", "spec")

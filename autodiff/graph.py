@@ -5,8 +5,8 @@
        `- - - - links - - - - -'                    Leaf - weak - -> its Variable
             weak or strong: the memory mode says which
 
-The Function is the vertex. What else it holds (its input Variables, or just the arrays that its rule
-reads) and how long is the memory mode's business: it is asked `link` and `keep` in
+The Function is the vertex. What else it holds (its input Variables, or just the arrays that its
+rule reads) and how long is the memory mode's business: it is asked `link` and `keep` in
 `Function._record`, and `release` in the backward pass (gradients.py).
 """
 
@@ -15,8 +15,7 @@ from __future__ import annotations
 import weakref
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -35,7 +34,7 @@ from autodiff.config import settings
 from autodiff.gradients import Gradient, Scattered, Source, Table, differentiating, own, propagate
 from autodiff.memory import Link, MemoryMode
 
-Number: TypeAlias = Union[int, float, np.number[Any]]
+Number: TypeAlias = int | float | np.number[Any]
 Operand: TypeAlias = "Variable | Array | Number"
 
 
@@ -193,7 +192,7 @@ class Variable:
             return
         root = weakref.ref(self)
         del self  # the result of an expression, which nobody else holds, goes before the pass
-        roots = [(source, _constant(seed) if create_graph else seed)]
+        roots: list[tuple[Source, Gradient]] = [(source, _constant(seed) if create_graph else seed)]
         del seed, source
         gradients, retained = propagate(roots, mode, create_graph)
         if (result := root()) is not None:
@@ -202,8 +201,8 @@ class Variable:
             variable._add_gradient(gradient)
         while gradients:
             leaf, gradient = gradients.popitem()
-            if isinstance(leaf, Leaf) and (variable := leaf()) is not None:
-                variable._add_gradient(own(gradient))
+            if isinstance(leaf, Leaf) and (owner := leaf()) is not None:
+                owner._add_gradient(own(gradient))
 
     def _root(self) -> Source:
         """Where a backward pass from here starts."""
@@ -409,8 +408,8 @@ class Function:
     `backward(*gys)`, which takes the gradient of each output and returns that of each input, or
     None for one that has none. It is called on Variables, arrays and numbers, once.
 
-    saves: positions of the arrays that `backward` reads through `saved`, inputs first, then outputs;
-        () for none. Without it every input is kept, and a rule written as in the slides
+    saves: positions of the arrays that `backward` reads through `saved`, inputs first, then
+        outputs; () for none. Without it every input is kept, and a rule written as in the slides
         (`self.inputs[0].data`) works in every mode, but cannot be differentiated again.
     Shapes and axes may stand on `self`; arrays may not, or no memory mode would govern them.
 
@@ -533,7 +532,7 @@ class Function:
 
     @property
     def saved(self) -> tuple[Any, ...]:
-        """The arrays that `saves` names, in that order; while a graph of gradients is made, Variables.
+        """The arrays that `saves` names, in that order; under create_graph, as Variables.
 
         None stands for one that only the gradient of an input that wants none would read.
         Raises RuntimeError where an earlier backward has released them.
@@ -660,7 +659,7 @@ class Function:
                 ) from None
         return gx if gx.dtype == dtype else gx.astype(dtype)
 
-    # In debug mode ---------------------------------------------------------------------------------
+    # In debug mode --------------------------------------------------------------------------------
 
     def _fingerprint(self) -> list[int]:
         """A checksum of each array that was kept."""
@@ -698,9 +697,17 @@ def _backward_mode(
             "create_graph=True makes a graph out of this one, so this one must stay: "
             "leave out retain_graph=False"
         )
-    wanted = {"retain_grad": retain_grad, "retain_graph": True if create_graph else retain_graph}
-    changes: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
-    return replace(settings().mode, **changes) if changes else settings().mode
+    return settings().mode.changed(
+        retain_grad=retain_grad, retain_graph=create_graph or retain_graph
+    )
+
+
+def _variables(given: Any) -> list[Variable]:
+    variables = [given] if isinstance(given, Variable) else list(given)
+    for v in variables:
+        if not isinstance(v, Variable):
+            raise TypeError(f"grad takes Variables, not {type(v).__name__}")
+    return variables
 
 
 def grad(
@@ -715,10 +722,7 @@ def grad(
     again; None for an input that no output depends on. Inputs may be leaves or results.
     Raises RuntimeError where an output has no graph, or an earlier backward has released it.
     """
-    ys = [outputs] if isinstance(outputs, Variable) else list(outputs)
-    xs = [inputs] if isinstance(inputs, Variable) else list(inputs)
-    if wrong := [v for v in (*ys, *xs) if not isinstance(v, Variable)]:
-        raise TypeError(f"grad takes Variables, not {type(wrong[0]).__name__}")
+    ys, xs = _variables(outputs), _variables(inputs)
     mode = _backward_mode(False, retain_graph, create_graph)
     sources = [source_of(x) for x in xs]
     roots: list[tuple[Source, Gradient]] = [

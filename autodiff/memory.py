@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from autodiff.graph import Array, Function, Variable
+    from autodiff.arrays import Array
+    from autodiff.graph import Function, Variable
 
 Link = Callable[[], "Variable | None"]  # called, gives the output, or None where it is gone
 
@@ -52,6 +53,11 @@ class MemoryMode:
                 raise ValueError(
                     f"{name} = {value!r}: allowed are {' and '.join(map(repr, allowed))}"
                 )
+
+    def changed(self, **fields: Any) -> MemoryMode:
+        """This mode with some of its fields changed; None leaves one as it is."""
+        wanted = {name: value for name, value in fields.items() if value is not None}
+        return replace(self, **wanted) if wanted else self
 
     def link(self, output: Variable) -> Link:
         """How a Function refers to its output."""

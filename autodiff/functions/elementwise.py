@@ -171,7 +171,7 @@ def neg(x: Operand) -> Variable:
 
 
 class Pow(PerInput):
-    """y = x0 ** x1.  dy/dx0 = x1 x0 ** (x1 - 1), 0 at 0 ** 0;  dy/dx1 = y log x0, 0 where x0 = 0."""
+    """y = x0 ** x1.  dy/dx0 = x1 x0 ** (x1 - 1), 0 at 0 ** 0;  dy/dx1 = y log x0, 0 at 0."""
 
     __slots__ = ()
     reads = ((0, 1), (0, 2))

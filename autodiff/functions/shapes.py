@@ -300,16 +300,15 @@ class PutItem(Indexed):
         return (gy[self.filled(arrays)], *[None] * len(arrays))
 
 
+def _index_part(part: Any) -> Any:
+    if isinstance(part, list):
+        return np.asarray(part)
+    return part.data if isinstance(part, Variable) else part
+
+
 def getitem(x: Operand, index: Any) -> Variable:
     """x[index]: numbers, slices, None and Ellipsis, arrays of integers or booleans, in a tuple."""
-    parts = [
-        np.asarray(part)
-        if isinstance(part, list)
-        else part.data
-        if isinstance(part, Variable)
-        else part
-        for part in (index if isinstance(index, tuple) else (index,))
-    ]
+    parts = [_index_part(part) for part in (index if isinstance(index, tuple) else (index,))]
     arrays = [part for part in parts if isinstance(part, np.ndarray)]
     template = tuple(_HERE if isinstance(part, np.ndarray) else part for part in parts)
     return GetItem(template, gradient_spec(as_variable(x).data))(x, *arrays)
