@@ -14,23 +14,16 @@ and reads then. Its class says what it sees, what it is blind to, what it costs,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
 
+from experiments.instruments.clock import Clock
+from experiments.instruments.cycles import Cycles
+from experiments.instruments.instrument import MOMENTS, PHASES, Instrument
+from experiments.instruments.operations import Operations
+from experiments.instruments.resident import Resident
+from experiments.instruments.traced import Traced
 
-class Instrument:
-    name: ClassVar[str]
+INSTRUMENTS: Mapping[str, type[Instrument]] = {
+    instrument.name: instrument for instrument in (Traced, Resident, Cycles, Clock, Operations)
+}
 
-    def __init__(self) -> None:
-        self.readings: dict[str, float] = {}
-        self.unavailable: dict[str, str] = {}  # reading -> why this platform has none
-        self.details: dict[str, Any] = {}
-
-    def at(self, phase: str) -> None:
-        """Look, at this moment of the trial."""
-        raise NotImplementedError(f"{type(self).__name__}.at")
-
-    def close(self) -> None:
-        """Stop measuring and put the last readings in place."""
-
-
-INSTRUMENTS: Mapping[str, type[Instrument]] = {}
+__all__ = ["INSTRUMENTS", "MOMENTS", "PHASES", "Instrument"]
