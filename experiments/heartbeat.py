@@ -1,0 +1,73 @@
+"""The stages that a trial has reached, in a file that outlives its process.
+
+A mark is sixteen bytes, made in memory set aside before: to write one allocates nothing, so that no
+instrument sees it.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from experiments.instruments import PHASES
+
+STAGES = ("started", "warm-up", *PHASES)
+_MARK = struct.Struct("<dq")
+
+
+class Mark(NamedTuple):
+    """A stage, and when it was reached, in seconds of the wall clock (time.time)."""
+
+    seconds: float
+    stage: str
+
+
+class Heartbeat:
+    """Writes marks. Without a path it only remembers the last stage."""
+
+    def __init__(self, path: str | None = None) -> None:
+        self.stage = ""
+        self._mark = bytearray(_MARK.size)
+        self._file = None if path is None else os.open(path, os.O_WRONLY | os.O_APPEND)
+        self._write(os.getpid())
+        self.beat("started")
+
+    def beat(self, stage: str) -> None:
+        """The trial reaches a stage."""
+        self.stage = stage
+        self._write(STAGES.index(stage))
+
+    def _write(self, number: int) -> None:
+        _MARK.pack_into(self._mark, 0, time.time(), number)
+        if self._file is not None:
+            os.write(self._file, self._mark)
+
+
+class Pulse(NamedTuple):
+    """What a heartbeat's file says: whose it is, and how far that process has come."""
+
+    pid: int | None
+    marks: list[Mark]
+
+    @property
+    def phase(self) -> str:
+        """The last phase, and in a warm-up that it is one; empty before everything."""
+        if not self.marks:
+            return ""
+        last = self.marks[-1].stage
+        stages = [mark.stage for mark in self.marks]
+        rehearsing = "warm-up" in stages and "baseline" not in stages and last != "warm-up"
+        return f"warm-up: {last}" if rehearsing else last
+
+
+def read_pulse(path: Path) -> Pulse:
+    """What a heartbeat has left so far."""
+    written = path.read_bytes() if path.exists() else b""
+    whole = len(written) - len(written) % _MARK.size
+    beats = list(_MARK.iter_unpack(written[:whole]))
+    if not beats:
+        return Pulse(None, [])
+    return Pulse(beats[0][1], [Mark(seconds, STAGES[number]) for seconds, number in beats[1:]])
