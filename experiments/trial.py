@@ -47,13 +47,13 @@ class Trial:
 
     @classmethod
     def from_line(cls, line: str) -> Trial:
-        """The trial that a line of JSON holds. Raises RecordError, naming the field, for any other."""
+        """The trial that a line holds. Raises RecordError, naming the field, for any other."""
         return _made(cls, _object(line, "a trial"))
 
 
 @dataclass(frozen=True)
 class Record:
-    """What one trial found. Every reading's name ends in its unit: `_bytes`, `_seconds`, `_count`."""
+    """What one trial found. A reading's name ends in its unit: `_bytes`, `_seconds`, `_count`."""
 
     trial: Trial
     outcome: Outcome
