@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autodiff.arrays import Array, Spec, sole
+from autodiff.arrays import Array, Spec, as_array, sole
 from autodiff.config import settings, using_config
 from autodiff.memory import MemoryMode
 
@@ -69,12 +69,14 @@ class Table(dict[Source, Gradient]):
             gx += held
             held = gx
         else:
-            held = held + gx
+            held = as_array(held + gx)
         self[source] = held
 
 
 class Queue:
     """Functions waiting for their backward, the latest generation first, each once."""
+
+    __slots__ = ("_count", "_heap", "_waiting")
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, Function]] = []
@@ -134,7 +136,7 @@ def propagate(
                 if debug:
                     function.check_unchanged()
                 sources = function.sources
-                gxs = function.input_gradients(gys)
+                gxs = function.input_gradients(gys, create_graph)
                 mode.release(function, gys, retain)
                 del gys, function  # so that what they held goes before the next rule runs
                 for source in sources:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import weakref
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -237,7 +237,7 @@ class Variable:
             self.grad_var = gradient
             self._grad = gradient.data.copy()
         else:
-            self._grad = gradient if self._grad is None else self._grad + gradient
+            self._grad = gradient if self._grad is None else as_array(self._grad + gradient)
             self.grad_var = None
 
     # As an array ------------------------------------------------------------------------------
@@ -422,7 +422,7 @@ class Function:
 
     generation: int
     _sources: tuple[Source | None, ...] | None  # None: released
-    _specs: tuple[list[Spec], list[Spec]]  # of the inputs and of the outputs
+    _specs: tuple[list[Spec], list[Spec]] | None  # of inputs and outputs; None: all as the output
     _kept: tuple[Any, ...]  # what `saves` names, in that order
     _inputs: tuple[Any, ...] | None  # the inputs whole, where the mode keeps them
     _links: tuple[Link, ...]
@@ -440,73 +440,71 @@ class Function:
                 f"this {type(self).__name__} has been applied already; a Function is one "
                 "application: make a new one"
             )
-        arrays = [self._operand(x) for x in inputs]
-        if self.saves is None:
-            arrays = all_arrays(arrays)
-        results = self._results(arrays)
-        wanted = [isinstance(x, Variable) and x.requires_grad for x in inputs]
+        arrays = [x._data if isinstance(x, Variable) else self._operand(x) for x in inputs]
+        results = self._results(arrays if self.saves is not None else all_arrays(arrays))
         mode = settings().mode
         if not mode.enable_backprop:
+            self._links = ()
             outputs = [_variable(y, UNTRACKED) for y in results]
+        elif not any(isinstance(x, Variable) and x.requires_grad for x in inputs):
             self._links = ()
-        elif not any(wanted):
-            outputs = [_variable(y, None, requires_grad=False) for y in results]
-            self._links = ()
+            outputs = [_constant(y) for y in results]
         else:
-            outputs = self._record(mode, inputs, wanted, arrays, results)
+            outputs = self._record(mode, inputs, arrays, results)
         return outputs if len(outputs) > 1 else outputs[0]
 
     def _operand(self, x: Operand) -> Any:
-        """What forward gets for an input: its array; a number as it is, for its weak typing."""
-        if isinstance(x, Variable):
-            if x.data is None:
-                raise ValueError(f"{type(self).__name__} got a Variable without data")
-            return x.data
+        """What forward gets for a constant: an array, or the number itself for its weak typing."""
         if type(x) in (int, float, bool):
             return x
         return real_array(as_array(x), f"{type(self).__name__} takes Variables, numbers or")
 
-    def _results(self, arrays: Sequence[Any]) -> list[Array]:
+    def _results(self, arrays: Sequence[Any]) -> Sequence[Array]:
+        """What forward makes of the arrays, as arrays."""
         try:
-            results = self.forward(*arrays)
-        except ValueError as error:
+            y = self.forward(*arrays)
+        except Exception as error:
+            if any(x is None for x in arrays):
+                raise ValueError(f"{type(self).__name__} got a Variable without data") from None
             if type(error) is not ValueError:
                 raise
             shapes = " and ".join(str(np.shape(x)) for x in arrays)
             raise ValueError(f"{type(self).__name__} of shapes {shapes}: {error}") from error
-        outputs = results if isinstance(results, tuple) else (results,)
+        if type(y) is np.ndarray and y.dtype.kind == "f":
+            return (y,)
+        outputs = y if isinstance(y, tuple) else (y,)
         return [real_array(as_array(y), f"{type(self).__name__}.forward returns") for y in outputs]
 
     def _record(
         self,
         mode: MemoryMode,
         inputs: tuple[Operand, ...],
-        wanted: Sequence[bool],
         arrays: Sequence[Any],
-        results: list[Array],
+        results: Sequence[Array],
     ) -> list[Variable]:
         """Take this application into the graph."""
-        sources = [source_of(x) if want else None for x, want in zip(inputs, wanted)]  # type: ignore[arg-type]
-        self._sources = tuple(sources)
-        self.generation = max(_generation_after(source) for source in sources)
-        self._specs = ([gradient_spec(x) for x in arrays], [gradient_spec(y) for y in results])
+        sources = tuple(
+            [source_of(x) if isinstance(x, Variable) and x.requires_grad else None for x in inputs]
+        )
+        self._sources = sources
+        self.generation = max([_generation_after(source) for source in sources])
+        self._kept = self.keep((*arrays, *results))
         self._inputs = mode.keep(inputs)
-        everything = (*arrays, *results)
-        read = self.reads_for(wanted)
-        positions = range(len(arrays)) if self.saves is None else self.saves
-        self._kept = tuple(everything[p] if p in read else None for p in positions)
+        self._specs = _specs(sources, arrays, results)
         if len(results) == 1:
             outputs = [_variable(results[0], self)]
         else:
             outputs = [_variable(y, (self, i)) for i, y in enumerate(results)]
-        self._links = tuple(mode.link(y) for y in outputs)
+        self._links = tuple([mode.link(y) for y in outputs])
         if settings().debug:
             _fingerprints[self] = self._fingerprint()
         return outputs
 
-    def reads_for(self, wanted: Sequence[bool]) -> Iterable[int]:
-        """Positions that the gradients of the wanted inputs read: of `saves`, or all inputs."""
-        return range(len(wanted)) if self.saves is None else self.saves
+    def keep(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Those that `saves` names, of the arrays of its inputs and outputs."""
+        if self.saves is None:
+            return arrays[: len(self.sources)]
+        return tuple([arrays[position] for position in self.saves])
 
     # What the graph holds -----------------------------------------------------------------------
 
@@ -516,9 +514,10 @@ class Function:
 
         Elsewhere Variables on the arrays that were kept; `data` of the others is an error.
         """
+        sources = self.sources
         if self._inputs is not None:
             return tuple(as_variable(x) for x in self._inputs)
-        return tuple(self._stand_in(i) for i in range(len(self.sources)))
+        return tuple(self._stand_in(i) for i in range(len(sources)))
 
     @property
     def outputs(self) -> tuple[Link, ...]:
@@ -528,7 +527,7 @@ class Function:
     @property
     def wanted(self) -> tuple[bool, ...]:
         """Which inputs want a gradient."""
-        return tuple(source is not None for source in self.sources)
+        return tuple([source is not None for source in self.sources])
 
     @property
     def saved(self) -> tuple[Any, ...]:
@@ -610,6 +609,8 @@ class Function:
         An output that was dropped or not used has zeros; the gradient of one that was unchained
         goes to its Leaf.
         """
+        if len(self._links) == 1 and type(self._links[0]) is not Leaf:
+            return [table.pop(self)]
         gys: list[Gradient] = []
         for source, link in zip(self.outlets, self._links):
             gy = table.pop(source, None)
@@ -619,36 +620,41 @@ class Function:
             gys.append(gy)
         if all(gy is None for gy in gys):
             return None
-        for i, gy in enumerate(gys):
-            if gy is None:
-                zeros = np.zeros(*self._specs[1][i])
-                gys[i] = _constant(zeros) if differentiating.get() else zeros
-        return gys
+        return [self._zeros(i) if gy is None else gy for i, gy in enumerate(gys)]
 
-    def input_gradients(self, gys: list[Gradient]) -> list[Gradient]:
+    def _zeros(self, output: int) -> Gradient:
+        assert self._specs is not None  # which holds for one output alone
+        zeros = np.zeros(*self._specs[1][output])
+        return _constant(zeros) if differentiating.get() else zeros
+
+    def input_gradients(self, gys: list[Gradient], create_graph: bool) -> list[Gradient]:
         """What the rule makes of its outputs' gradients, each in its input's shape and dtype."""
-        if self.saves is None and differentiating.get():
+        if create_graph and self.saves is None:
             raise RuntimeError(f"{type(self).__name__} {_CANNOT_DIFFERENTIATE}")
         gxs = self.backward(*gys)
         gxs = list(gxs) if isinstance(gxs, (tuple, list)) else [gxs]
-        if len(gxs) != len(self.sources):
+        sources = self.sources
+        if len(gxs) != len(sources):
             raise ValueError(
                 f"{type(self).__name__}.backward returned {len(gxs)} gradients for "
-                f"{len(self.sources)} inputs"
+                f"{len(sources)} inputs"
             )
-        for i, source in enumerate(self.sources):
-            gxs[i] = None if source is None else self._fitted(i, gxs[i])
+        for i, source in enumerate(sources):
+            if source is None:
+                gxs[i] = None
+            elif gxs[i] is not None and type(gxs[i]) is not Scattered:
+                shape, dtype = self._specs[0][i] if self._specs else (gys[0].shape, gys[0].dtype)
+                gxs[i] = self._fitted(gxs[i], i, shape, dtype, create_graph)
         return gxs
 
-    def _fitted(self, i: int, gx: Any) -> Gradient:
+    def _fitted(
+        self, gx: Any, i: int, shape: tuple[int, ...], dtype: np.dtype[Any], create_graph: bool
+    ) -> Gradient:
         """A gradient as input i needs it: summed back where it was broadcast, in its dtype."""
-        if gx is None or isinstance(gx, Scattered):
-            return gx
-        if differentiating.get():
+        if create_graph:
             gx = gx if isinstance(gx, Variable) else _constant(gx)
         elif type(gx) is not np.ndarray:
             gx = gx.data if isinstance(gx, Variable) else np.asarray(gx)
-        shape, dtype = self._specs[0][i]
         if gx.shape != shape:
             try:
                 gx = as_array(sum_to_shape(gx, shape))
@@ -686,6 +692,20 @@ def _generation_after(source: Source | None) -> int:
     if source is None:
         return 0
     return (source[0] if isinstance(source, tuple) else source).generation + 1
+
+
+def _specs(
+    sources: Sequence[Source | None], arrays: Sequence[Any], results: Sequence[Array]
+) -> tuple[list[Spec], list[Spec]] | None:
+    """Of the gradients of inputs and outputs; None where all are like that of the only output."""
+    if len(results) == 1:
+        shape, dtype = results[0].shape, results[0].dtype
+        for source, x in zip(sources, arrays):
+            if source is not None and (x.shape != shape or x.dtype != dtype):
+                break
+        else:
+            return None
+    return [gradient_spec(x) for x in arrays], [gradient_spec(y) for y in results]
 
 
 def _backward_mode(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from autodiff.graph import Function
@@ -23,10 +22,12 @@ class PerInput(Function):
     def __init_subclass__(cls) -> None:
         cls.saves = tuple(sorted({position for part in cls.reads for position in part}))
 
-    def reads_for(self, wanted: Sequence[bool]) -> Iterable[int]:
-        return {p for part, want in zip(self.reads, wanted) if want for p in part}
+    def keep(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+        read = {p for part, want in zip(self.reads, self.wanted) if want for p in part}
+        return tuple([arrays[p] if p in read else None for p in self.saves or ()])
 
     def backward(self, gy: Any) -> Any:
-        return tuple(
-            getattr(self, f"grad{i}")(gy) if want else None for i, want in enumerate(self.wanted)
-        )
+        return [getattr(self, PARTS[i])(gy) if want else None for i, want in enumerate(self.wanted)]
+
+
+PARTS = ("grad0", "grad1", "grad2")

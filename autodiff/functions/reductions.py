@@ -18,7 +18,7 @@ Axis: TypeAlias = "int | tuple[int, ...] | None"
 class Reduction(Function):
     """An operation that reduces axes; its rule stretches what was reduced back over them."""
 
-    __slots__ = ("axis", "keepdims", "kept_shape", "shape")
+    __slots__ = ("axis", "keepdims", "expanded_shape", "shape")
 
     def __init__(self, axis: Axis, keepdims: bool) -> None:
         self.axis, self.keepdims = axis, keepdims
@@ -28,24 +28,24 @@ class Reduction(Function):
         axes = range(x.ndim) if self.axis is None else np.atleast_1d(self.axis)
         reduced = {int(axis) % x.ndim for axis in axes} if x.ndim else set()
         self.shape = x.shape
-        self.kept_shape = tuple(1 if i in reduced else n for i, n in enumerate(x.shape))
+        self.expanded_shape = tuple(1 if i in reduced else n for i, n in enumerate(x.shape))
         return self.reduce(x)
 
     def reduce(self, x: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} defines no reduce")
 
-    def kept(self, reduced: Any) -> Any:
+    def expanded(self, reduced: Any) -> Any:
         """What was reduced, with the reduced axes as axes of one element."""
-        return np.reshape(reduced, self.kept_shape)
+        return np.reshape(reduced, self.expanded_shape)
 
     def stretched(self, reduced: Any) -> Any:
         """What was reduced, at every element that it was reduced from."""
-        return np.broadcast_to(self.kept(reduced), self.shape)
+        return np.broadcast_to(self.expanded(reduced), self.shape)
 
     @property
     def count(self) -> int:
         """How many elements each result is made of; 1 where there is no result."""
-        return int(np.prod(self.shape)) // int(np.prod(self.kept_shape) or 1) or 1
+        return int(np.prod(self.shape)) // int(np.prod(self.expanded_shape) or 1) or 1
 
 
 class Sum(Reduction):
@@ -102,7 +102,7 @@ class Var(Reduction):
     def backward(self, gy: Any) -> Any:
         (x,) = self.saved
         gx = x - np.mean(x, axis=self.axis, keepdims=True)
-        gx *= self.kept(gy * 2 / (self.count - self.ddof))
+        gx *= self.expanded(gy * 2 / (self.count - self.ddof))
         return gx
 
 
@@ -120,7 +120,7 @@ class Extreme(Reduction):
 
     def backward(self, gy: Any) -> Any:
         x, y = self.saved
-        chosen = np.equal(x, self.kept(y))
+        chosen = np.equal(x, self.expanded(y))
         count = np.sum(chosen, axis=self.axis, keepdims=self.keepdims).astype(gy.dtype)
         return self.stretched(gy / count) * chosen
 
@@ -171,8 +171,8 @@ class LogSumExp(Reduction):
 
     def backward(self, gy: Any) -> Any:
         x, y = self.saved
-        gx = np.exp(x - self.kept(y))
-        gx *= self.kept(gy)
+        gx = np.exp(x - self.expanded(y))
+        gx *= self.expanded(gy)
         return gx
 
 

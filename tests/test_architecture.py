@@ -1,0 +1,183 @@
+"""The architecture, as a test reads it: which room may import which, and where a switch is read."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import autodiff
+from autodiff.memory import AXES
+
+ROOT = Path(__file__).parent.parent
+
+# Each room, and the rooms that it may import. `autodiff` stands for the public names alone.
+AUTODIFF = {
+    "memory": set(),
+    "arrays": set(),
+    "config": {"memory"},
+    "gradients": {"arrays", "config", "memory"},
+    "graph": {"arrays", "config", "gradients", "memory"},
+    "gradcheck": {"arrays", "config", "graph"},
+    "functions": {"arrays", "gradients", "graph"},
+}
+EXPERIMENTS = {
+    "trial": set(),
+    "bounds": set(),
+    "census": set(),
+    "heartbeat": set(),
+    "launcher": set(),
+    "sampler": set(),
+    "estimates": {"trial"},
+    "environment": {"trial"},
+    "workloads": {"autodiff"},
+    "instruments": {"autodiff", "bounds", "census"},
+    "child": {"autodiff", "environment", "heartbeat", "instruments", "trial", "workloads"},
+    "studies": {"autodiff", "trial", "workloads", "instruments", "cli"},
+    "runner": {"environment", "heartbeat", "launcher", "sampler", "trial"},
+    "report": {"bounds", "estimates", "trial"},
+    "cli": {"autodiff", "instruments", "report", "runner", "studies", "trial", "workloads"},
+}
+
+
+def rooms(package: str) -> dict[str, list[Path]]:
+    """The rooms of a package, each with its files."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted((ROOT / package).rglob("*.py")):
+        first = path.relative_to(ROOT / package).parts[0].removesuffix(".py")
+        if first not in ("__init__", "__main__"):
+            found.setdefault(first, []).append(path)
+    return found
+
+
+def imported_when_it_runs(path: Path) -> Iterator[str]:
+    """The modules that a file imports, but for those that only a type checker sees."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            module = node.module or ""
+            if module in ("autodiff", "experiments"):
+                yield from (f"{module}.{alias.name}" for alias in node.names)
+            yield module
+
+
+def arrows(package: str, files: list[Path]) -> set[str]:
+    """The rooms of a package that files import."""
+    names = {
+        name.split(".")[1]
+        for f in files
+        for name in imported_when_it_runs(f)
+        if "." in name and name.split(".")[0] == package
+    }
+    return names & rooms(package).keys()
+
+
+@pytest.mark.parametrize("room", AUTODIFF)
+def test_arrows_of_autodiff(room: str) -> None:
+    assert arrows("autodiff", rooms("autodiff")[room]) - {room} <= AUTODIFF[room]
+
+
+@pytest.mark.parametrize("room", EXPERIMENTS)
+def test_arrows_of_experiments(room: str) -> None:
+    files = rooms("experiments")[room]
+    allowed = EXPERIMENTS[room]
+    assert arrows("experiments", files) - {room} <= allowed
+    for path in files:
+        for name in imported_when_it_runs(path):
+            if name.split(".")[0] == "autodiff":
+                assert "autodiff" in allowed, f"{path.name} knows the engine"
+                assert name == "autodiff" or name.split(".")[1] in autodiff.__all__, (
+                    f"{path.name} imports {name}: experiments uses the public names only"
+                )
+
+
+def test_every_room_has_its_arrows() -> None:
+    assert rooms("autodiff").keys() == AUTODIFF.keys()
+    assert rooms("experiments").keys() == EXPERIMENTS.keys()
+
+
+def test_autodiff_needs_numpy_alone() -> None:
+    for files in rooms("autodiff").values():
+        for path in files:
+            packages = {name.split(".")[0] for name in imported_when_it_runs(path)}
+            foreign = packages - set(sys.stdlib_module_names) - {"autodiff", "numpy"}
+            assert not foreign, f"{path.name} imports {foreign}"
+
+
+def test_an_instrument_knows_no_workload_and_a_workload_no_instrument() -> None:
+    assert "workloads" not in EXPERIMENTS["instruments"]
+    assert "instruments" not in EXPERIMENTS["workloads"]
+
+
+def test_no_room_is_a_drawer() -> None:
+    drawers = {"utils", "util", "common", "base", "helpers", "misc", "types", "errors"}
+    for package in ("autodiff", "experiments"):
+        for path in (ROOT / package).rglob("*.py"):
+            assert path.stem not in drawers, path
+
+
+def test_the_memory_mode_is_read_in_its_own_room_only() -> None:
+    """Its fields mean something in memory.py; elsewhere the mode is asked.
+
+    `enable_backprop` is the question whether there is a graph at all, asked once.
+    """
+    read: dict[str, list[str]] = {}
+    for room, files in rooms("autodiff").items():
+        for path in files:
+            for node in ast.walk(ast.parse(path.read_text())):
+                if (
+                    isinstance(node, ast.Attribute)
+                    and node.attr in AXES
+                    and ast.unparse(node.value).split(".")[-1] in ("mode", "self", "settings()")
+                ):
+                    read.setdefault(node.attr, []).append(room)
+    assert read.pop("enable_backprop") == ["graph"]
+    assert {room for rooms_ in read.values() for room in rooms_} == {"memory"}
+    assert all(len(places) == 1 for places in read.values())
+
+
+def test_the_mode_is_asked_in_three_places() -> None:
+    asked = [
+        node.func.attr
+        for files in rooms("autodiff").values()
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and ast.unparse(node.func.value) == "mode"
+    ]
+    assert sorted(asked) == ["keep", "link", "release"]
+
+
+def test_exports_are_sorted_and_there() -> None:
+    own = autodiff.__all__[: autodiff.__all__.index("abs")]
+    assert own == sorted(own, key=lambda name: (not name.isupper(), name[0].islower(), name))
+    for name in autodiff.__all__:
+        assert getattr(autodiff, name) is not None
+    assert len(set(autodiff.__all__)) == len(autodiff.__all__)
+
+
+def test_every_public_name_says_what_it_is() -> None:
+    for name in autodiff.__all__:
+        thing = getattr(autodiff, name)
+        if callable(thing):
+            first = (inspect.getdoc(thing) or "").split("\n\n")[0]
+            assert first.rstrip().endswith((".", ":")), f"{name}: {first!r}"
+
+
+@pytest.mark.parametrize("package", ["autodiff", "experiments"])
+def test_rooms_stay_small(package: str) -> None:
+    for files in rooms(package).values():
+        for path in files:
+            lines = len(path.read_text().splitlines())
+            assert lines <= 760, f"{path.name}: {lines} lines: still one room?"
