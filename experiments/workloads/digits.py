@@ -1,0 +1,133 @@
+"""A small network and real handwritten digits: training it, and only asking it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from autodiff import Config, Variable, linear, no_grad, relu, softmax_cross_entropy
+from experiments.workloads import Probe, Step, checksum, workload
+
+PIXELS, DIGITS = 64, 10
+TRAINING_IMAGES = 1_500  # the first ones; the last 297 are held out
+
+Layers = list[tuple[Variable, Variable]]
+Images = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.intp]
+
+
+def read_digits() -> tuple[Images, Labels]:
+    """The 1 797 images, as rows of 64 pixels between 0 and 1, and the digit that each shows."""
+    rows = np.load(Path(__file__).with_name("digits.npy"))
+    return rows[:, :PIXELS] / 16.0, rows[:, PIXELS].astype(np.intp)
+
+
+def network(rng: np.random.Generator, hidden: int, layers: int) -> Layers:
+    """The weights and biases of so many hidden layers and the one that gives ten scores."""
+    sizes = [PIXELS, *[hidden] * layers, DIGITS]
+    return [
+        (Variable(rng.normal(0.0, np.sqrt(2.0 / n), (n, m))), Variable(np.zeros(m)))
+        for n, m in itertools.pairwise(sizes)
+    ]
+
+
+def predict(layers: Layers, x: Images) -> Variable:
+    """The ten scores of every image, shape (images, 10)."""
+    *hidden, (W, b) = layers
+    y = x
+    for W_hidden, b_hidden in hidden:
+        y = relu(linear(y, W_hidden, b_hidden))
+    return linear(y, W, b)
+
+
+def descend(parameters: Sequence[Variable], learning_rate: float) -> None:
+    """One step of gradient descent."""
+    for parameter in parameters:
+        assert parameter.grad is not None
+        parameter.data -= learning_rate * parameter.grad
+
+
+def accuracy(scores: Variable, labels: Labels) -> float:
+    """The share of images whose highest score is the right one."""
+    return float((scores.data.argmax(axis=1) == labels).mean())
+
+
+@workload(quick={"epochs": 3})
+def mlp_digits(
+    rng: np.random.Generator,
+    *,
+    hidden: int = 128,
+    layers: int = 2,
+    batch: int = 500,
+    epochs: int = 15,
+    learning_rate: float = 0.5,
+) -> Step:
+    """Training a small network on real handwritten digits; the last 297 images are held out.
+
+    The batches are large and the network is small, as it is where memory runs short: what the graph
+    keeps outweighs parameters and gradients. `loss` is the last batch's, `first_loss` the first's.
+    """
+    images, labels = read_digits()
+    model = network(rng, hidden, layers)
+    parameters = [parameter for layer in model for parameter in layer]
+
+    def step(probe: Probe) -> dict[str, float]:
+        results: dict[str, float] = {}
+        for _ in range(epochs):
+            order = rng.permutation(TRAINING_IMAGES)
+            for start in range(0, TRAINING_IMAGES, batch):
+                chosen = order[start : start + batch]
+                loss = softmax_cross_entropy(predict(model, images[chosen]), labels[chosen])
+                probe("forward")
+                results.setdefault("first_loss", checksum(loss.data))
+                if Config.enable_backprop:
+                    for parameter in parameters:
+                        parameter.cleargrad()
+                    loss.backward()
+                    probe("backward")
+                    descend(parameters, learning_rate)
+                    results["loss"] = checksum(loss.data)
+                probe("step")
+        if Config.enable_backprop:
+            with no_grad():
+                scores = predict(model, images[TRAINING_IMAGES:])
+            results["accuracy_ratio"] = accuracy(scores, labels[TRAINING_IMAGES:])
+        return results
+
+    return step
+
+
+@workload(quick={"rounds": 3})
+def inference(
+    rng: np.random.Generator,
+    *,
+    hidden: int = 128,
+    layers: int = 4,
+    batch: int = 600,
+    rounds: int = 10,
+) -> Step:
+    """The same kind of network, untrained, asked about every digit: forward only.
+
+    Nobody wants a gradient here, and all that a graph keeps is for nothing: what does
+    enable_backprop = False save?
+    """
+    images, labels = read_digits()
+    model = network(rng, hidden, layers)
+
+    def step(probe: Probe) -> dict[str, float]:
+        results = {"score_sum": 0.0, "accuracy_ratio": 0.0}
+        for _ in range(rounds):
+            for start in range(0, len(images), batch):
+                scores = predict(model, images[start : start + batch])
+                probe("forward")
+                results["score_sum"] += checksum(scores.data)
+                right = accuracy(scores, labels[start : start + batch])
+                results["accuracy_ratio"] += right * len(scores) / (rounds * len(images))
+                probe("step")
+        return results
+
+    return step

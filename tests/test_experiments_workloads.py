@@ -1,0 +1,194 @@
+"""What is measured must mean the same in every mode, or no two figures can be compared."""
+
+from __future__ import annotations
+
+import gc
+import math
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pytest
+
+from autodiff import MODES, Function, Variable, using_mode
+from experiments.trial import Value
+from experiments.workloads import WORKLOADS
+from experiments.workloads.digits import read_digits
+from experiments.workloads.goldstein_price import goldstein
+
+# One row for each workload (or each kind of it): small parameters, and how many rounds they make.
+ROWS: list[tuple[str, dict[str, Value], int]] = [
+    ("chain", {"kind": "square", "length": 5, "size": 7}, 1),
+    ("chain", {"kind": "sin", "length": 5, "size": 7}, 1),
+    ("chain", {"kind": "sqrt", "length": 5, "size": 7}, 1),
+    ("chain", {"kind": "tanh", "length": 5, "size": 7}, 1),
+    ("funnel", {"size": 64, "stages": 4}, 1),
+    ("goldstein_price", {"rounds": 3}, 3),
+    ("inference", {"hidden": 8, "layers": 2, "batch": 600, "rounds": 2}, 6),
+    ("mlp_digits", {"hidden": 8, "layers": 1, "batch": 500, "epochs": 2}, 6),
+    ("square_loop", {"rounds": 4, "size": 9}, 4),
+    ("square_loop", {"rounds": 4, "size": 9, "backward": True}, 4),
+]
+BUILDS_GRAPHS = [mode for mode in MODES if MODES[mode].enable_backprop]
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def ran(
+    name: str, parameters: Mapping[str, Value], mode: str
+) -> tuple[Mapping[str, float], list[str]]:
+    """The results and the phases of a workload in a mode."""
+    phases: list[str] = []
+    with using_mode(mode):
+        results = WORKLOADS[name].start(1, parameters)(phases.append)
+    return results, phases
+
+
+def test_every_workload_has_a_row() -> None:
+    assert {name for name, _, _ in ROWS} == set(WORKLOADS)
+
+
+@pytest.mark.parametrize(("name", "parameters", "rounds"), ROWS)
+def test_every_mode_computes_the_same_to_the_last_bit(
+    name: str, parameters: Mapping[str, Value], rounds: int
+) -> None:
+    expected, _ = ran(name, parameters, BUILDS_GRAPHS[0])
+    assert expected
+    assert all(map(math.isfinite, expected.values()))
+    for mode in BUILDS_GRAPHS[1:]:
+        assert ran(name, parameters, mode)[0] == expected
+    forward_only, _ = ran(name, parameters, "no_grad")
+    assert forward_only
+    assert forward_only.items() <= expected.items()
+
+
+@pytest.mark.parametrize(("name", "parameters", "rounds"), ROWS)
+@pytest.mark.parametrize("mode", MODES)
+def test_phases_come_in_order_round_by_round(
+    name: str, parameters: Mapping[str, Value], rounds: int, mode: str
+) -> None:
+    _, phases = ran(name, parameters, mode)
+    goes_back = "backward" in phases
+    assert phases == ["forward", *["backward"] * goes_back, "step"] * rounds
+    forward_only = name == "inference" or (name == "square_loop" and "backward" not in parameters)
+    assert goes_back == (mode != "no_grad" and not forward_only)
+
+
+@pytest.mark.parametrize(("name", "parameters", "rounds"), ROWS)
+@pytest.mark.parametrize("mode", MODES)
+def test_only_strong_references_leave_something_to_the_collector(
+    no_collector: None, name: str, parameters: Mapping[str, Value], rounds: int, mode: str
+) -> None:
+    ran(name, parameters, mode)
+    left = sum(isinstance(thing, Function | Variable) for thing in gc.get_objects())
+    assert (left > 0) == (MODES[mode].output_refs == "strong")
+
+
+def traced(name: str, mode: str, parameters: Mapping[str, Value]) -> tuple[int, int]:
+    """The peak of a step in NumPy's bytes and all others, and what is left when it is over."""
+    with using_mode(mode):
+        step = WORKLOADS[name].start(1, {**WORKLOADS[name].defaults, **parameters})
+        tracemalloc.start()
+        try:
+            step(lambda phase: None)
+            left, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    return peak, left
+
+
+def test_strong_references_leave_all_ten_graphs_behind(no_collector: None) -> None:
+    graphs = 10 * 4 * 10_000 * 8
+    assert traced("square_loop", "step16", {})[1] > graphs
+    assert traced("square_loop", "step17", {})[1] < graphs / 100
+
+
+def test_lean_peaks_below_step18_in_training(no_collector: None) -> None:
+    parameters = {"epochs": 1}
+    assert traced("mlp_digits", "lean", parameters)[0] < (
+        0.8 * traced("mlp_digits", "step18", parameters)[0]
+    )
+
+
+def test_without_a_graph_inference_holds_next_to_nothing(no_collector: None) -> None:
+    parameters = {"rounds": 1}
+    assert traced("inference", "no_grad", parameters)[0] < (
+        0.8 * traced("inference", "lean", parameters)[0]
+    )
+
+
+@pytest.mark.parametrize("kind", ["square", "sin", "sqrt", "tanh"])
+def test_chains_of_any_length_stay_finite(kind: str) -> None:
+    results, _ = ran("chain", {"kind": kind, "length": 3_000, "size": 5}, "lean")
+    assert all(map(math.isfinite, results.values()))
+
+
+def test_training_learns_the_digits() -> None:
+    results, _ = ran("mlp_digits", WORKLOADS["mlp_digits"].defaults, "lean")
+    assert results["loss"] < results["first_loss"] / 4
+    assert results["accuracy_ratio"] > 0.85
+
+
+def test_goldstein_price_is_least_where_it_should_be() -> None:
+    x, y = Variable(np.array(0.0)), Variable(np.array(-1.0))
+    z = goldstein(x, y)
+    z.backward()
+    assert (z.data, x.grad, y.grad) == (3.0, 0.0, 0.0)
+
+
+def test_digits_are_all_there() -> None:
+    images, labels = read_digits()
+    assert images.shape == (1797, 64)
+    assert images.min() == 0.0
+    assert images.max() == 1.0
+    assert np.bincount(labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+
+
+def test_a_funnel_that_cannot_be_halved_says_so() -> None:
+    with pytest.raises(ValueError, match="size 100 cannot be halved 3 times"):
+        WORKLOADS["funnel"].start(0, {"size": 100, "stages": 3})
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_parameters_read_back_what_they_show(name: str) -> None:
+    chosen = WORKLOADS[name]
+    assert {p: chosen.read(p, str(value)) for p, value in chosen.defaults.items()} == (
+        chosen.defaults
+    )
+    assert chosen.quick.keys() <= chosen.defaults.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "text", "allowed"),
+    [
+        ("chain", "length", "many", "a whole number above 0"),
+        ("chain", "length", "2.5", "a whole number above 0"),
+        ("chain", "length", "0", "a whole number above 0"),
+        ("mlp_digits", "learning_rate", "nan", "a number above 0"),
+        ("chain", "kind", "cos", "one of square, sin, sqrt, tanh"),
+        ("square_loop", "backward", "perhaps", "yes or no"),
+    ],
+)
+def test_a_value_that_cannot_be_says_what_can(
+    name: str, parameter: str, text: str, allowed: str
+) -> None:
+    with pytest.raises(ValueError, match=allowed) as error:
+        WORKLOADS[name].read(parameter, text)
+    assert text in str(error.value)
+
+
+def test_the_measured_process_imports_no_tool_of_the_harness() -> None:
+    heavy = {"bokeh", "rich", "cyclopts", "jinja2", "psutil", "objgraph", "memory_profiler"}
+    program = f"import sys, experiments.workloads; print(*({heavy!r} & sys.modules.keys()))"
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split() == []
