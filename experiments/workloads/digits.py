@@ -22,7 +22,7 @@ Labels = npt.NDArray[np.intp]
 
 def read_digits() -> tuple[Images, Labels]:
     """The 1 797 images, as rows of 64 pixels between 0 and 1, and the digit that each shows."""
-    rows = np.load(Path(__file__).with_name("digits.npy"))
+    rows = np.fromfile(Path(__file__).with_name("digits.bin"), np.uint8).reshape(-1, PIXELS + 1)
     return rows[:, :PIXELS] / 16.0, rows[:, PIXELS].astype(np.intp)
 
 
