@@ -13,12 +13,14 @@ gradients   the backward pass over it
 memory      MemoryMode, MODES: what the graph keeps alive, until when
 config      Config, using_config, using_mode, no_grad: what is in force
 functions   every operation, from abs to where; NumPy's functions on Variables are these, too
+checkpoint  recompute a part of the graph instead of keeping it
 gradcheck   numerical_diff, gradient_check: gradients against finite differences
 arrays      what the engine asks of plain arrays
 """
 
 from autodiff import functions
 from autodiff.arrays import as_array
+from autodiff.checkpoint import checkpoint
 from autodiff.config import Config, no_grad, test_mode, using_config, using_mode
 from autodiff.functions import *
 from autodiff.gradcheck import gradient_check, numerical_diff
@@ -33,6 +35,7 @@ __all__ = [
     "Variable",
     "as_array",
     "as_variable",
+    "checkpoint",
     "grad",
     "gradient_check",
     "no_grad",

@@ -70,6 +70,8 @@ def gradient_check(
     gradients, too. They agree where |a - b| <= atol + rtol |b|. Inputs, and their grad, are left as
     they are. Source: step 10 of the book.
     """
+    if order not in (1, 2):
+        raise ValueError(f"order = {order!r}: allowed are 1 and 2")
     points = [x.data if isinstance(x, Variable) else np.asarray(x) for x in inputs]
     weights = _weights(f, points)
 

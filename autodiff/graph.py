@@ -192,7 +192,9 @@ class Variable:
             return
         root = weakref.ref(self)
         del self  # the result of an expression, which nobody else holds, goes before the pass
-        roots: list[tuple[Source, Gradient]] = [(source, _constant(seed) if create_graph else seed)]
+        roots: list[tuple[Source, Gradient]] = [
+            (source, as_constant(seed) if create_graph else seed)
+        ]
         del seed, source
         gradients, retained = propagate(roots, mode, create_graph)
         if (result := root()) is not None:
@@ -358,9 +360,9 @@ def _variable(data: Any, source: Source | None, requires_grad: bool = True) -> V
     return variable
 
 
-def _constant(x: Any) -> Variable:
-    """An array or a number as a Variable that wants no gradient."""
-    return _variable(as_array(x), None, requires_grad=False)
+def as_constant(x: Any) -> Variable:
+    """A Variable as it is, an array or a number as one that wants no gradient."""
+    return x if isinstance(x, Variable) else _variable(as_array(x), None, requires_grad=False)
 
 
 # The graph ----------------------------------------------------------------------------------------
@@ -448,7 +450,7 @@ class Function:
             outputs = [_variable(y, UNTRACKED) for y in results]
         elif not any(isinstance(x, Variable) and x.requires_grad for x in inputs):
             self._links = ()
-            outputs = [_constant(y) for y in results]
+            outputs = [as_constant(y) for y in results]
         else:
             outputs = self._record(mode, inputs, arrays, results)
         return outputs if len(outputs) > 1 else outputs[0]
@@ -625,7 +627,7 @@ class Function:
     def _zeros(self, output: int) -> Gradient:
         assert self._specs is not None  # which holds for one output alone
         zeros = np.zeros(*self._specs[1][output])
-        return _constant(zeros) if differentiating.get() else zeros
+        return as_constant(zeros) if differentiating.get() else zeros
 
     def input_gradients(self, gys: list[Gradient], create_graph: bool) -> list[Gradient]:
         """What the rule makes of its outputs' gradients, each in its input's shape and dtype."""
@@ -652,7 +654,7 @@ class Function:
     ) -> Gradient:
         """A gradient as input i needs it: summed back where it was broadcast, in its dtype."""
         if create_graph:
-            gx = gx if isinstance(gx, Variable) else _constant(gx)
+            gx = as_constant(gx)
         elif type(gx) is not np.ndarray:
             gx = gx.data if isinstance(gx, Variable) else np.asarray(gx)
         if gx.shape != shape:
@@ -735,9 +737,11 @@ def grad(
     inputs: Variable | Sequence[Variable],
     create_graph: bool = False,
     retain_graph: bool | None = None,
+    seeds: Sequence[Gradient] | None = None,
 ) -> tuple[Any, ...]:
     """The gradients of the sum of the outputs with respect to each input; no `grad` is touched.
 
+    seeds: the gradient that each output starts from; None for ones.
     A tuple, one for each input: ndarrays, under create_graph Variables that can be differentiated
     again; None for an input that no output depends on. Inputs may be leaves or results.
     Raises RuntimeError where an output has no graph, or an earlier backward has released it.
@@ -745,11 +749,11 @@ def grad(
     ys, xs = _variables(outputs), _variables(inputs)
     mode = _backward_mode(False, retain_graph, create_graph)
     sources = [source_of(x) for x in xs]
-    roots: list[tuple[Source, Gradient]] = [
-        (y._root(), _constant(y._ones()) if create_graph else y._ones())
-        for y in ys
-        if y.requires_grad
-    ]
+    roots: list[tuple[Source, Gradient]] = []
+    for i, y in enumerate(ys):
+        if y.requires_grad:
+            seed = y._ones() if seeds is None else seeds[i]
+            roots.append((y._root(), as_constant(seed) if create_graph else seed))
     watched = frozenset(source for source in sources if not isinstance(source, Leaf))
     gradients, _ = propagate(roots, mode, create_graph, watched)
     found: list[Any] = []

@@ -24,6 +24,7 @@ AUTODIFF = {
     "graph": {"arrays", "config", "gradients", "memory"},
     "gradcheck": {"arrays", "config", "graph"},
     "functions": {"arrays", "gradients", "graph"},
+    "checkpoint": {"config", "gradients", "graph"},
 }
 EXPERIMENTS = {
     "trial": set(),

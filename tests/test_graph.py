@@ -476,7 +476,7 @@ def diamonds(n: int) -> Variable:
 
 @pytest.mark.parametrize("graph", [chain, wide, diamonds])
 def test_backward_takes_each_function_once(graph: Callable[[int], Variable]) -> None:
-    """So the cost is linear: rules run and queue places taken are as many as operations, no more."""
+    """So the cost is linear: places taken in the queue are as many as operations, no more."""
     taken: list[int] = []
     for n in (100, 1000):
         y = graph(n)

@@ -1,4 +1,4 @@
-"""What each memory mode keeps alive, until when: gradients equal, bytes by formula, life and death."""
+"""What each memory mode keeps alive: gradients equal, bytes by formula, life and death."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def test_inputs_modes_hold_intermediate_variables_and_lean_does_not(name: str) -
 
 @pytest.mark.parametrize("mode", [m for m in RECORDING if m.output_refs == "weak"], ids=describe)
 def test_a_leaf_that_keeps_a_differentiable_gradient(mode: MemoryMode, collector_off: None) -> None:
-    """x -> grad_var -> its creator -> x is a cycle where Functions hold Variables; Leafs are weak."""
+    """x -> grad_var -> creator -> x is a cycle where Functions hold Variables; a Leaf is weak."""
     x = Variable(np.array(2.0))
     with using_mode(mode):
         y = x**3

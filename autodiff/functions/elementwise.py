@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from autodiff.arrays import gradient_dtype
 from autodiff.functions.numpy_protocol import implements
 from autodiff.functions.per_input import PerInput
 from autodiff.graph import Function, Operand, Variable
@@ -193,11 +194,14 @@ class Pow(PerInput):
 
 
 def _lowered(x0: Any, x1: Any) -> Any:
-    """x1 - 1; but 1 for 0 ** 0, where 0 ** -1 would be infinite and its factor, x1, is 0."""
+    """x1 - 1; but 1 for 0 ** 0, where 0 ** -1 would be infinite and its factor, x1, is 0.
+
+    An array of them is one of floats: integers have no negative powers.
+    """
     if isinstance(x1, (int, float)):
         return x1 - 1 if x1 else 1
     both = np.equal(x0, 0) & np.equal(x1, 0)
-    return x1 - np.where(both, -1, 1).astype(x1.dtype)
+    return x1 - np.where(both, -1, 1).astype(gradient_dtype(x1.dtype))
 
 
 @implements(np.power)

@@ -6,10 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from autodiff.arrays import gradient_dtype
 from autodiff.functions.per_input import PerInput
 from autodiff.graph import Function, Operand, Variable
 
 __all__ = ["log_softmax", "mean_squared_error", "softmax", "softmax_cross_entropy"]
+
+
+def _floats(x: Any) -> Any:
+    """An array or Variable as it is, or of floats: differences of integers can overflow."""
+    return x if x.dtype.kind == "f" else x.astype(gradient_dtype(x.dtype))
 
 
 class Softmax(Function):
@@ -22,6 +28,7 @@ class Softmax(Function):
         self.axis = axis
 
     def forward(self, x: Any) -> Any:
+        x = _floats(x)
         y = np.exp(x - np.max(x, axis=self.axis, keepdims=True))
         y /= np.sum(y, axis=self.axis, keepdims=True)
         return y
@@ -48,6 +55,7 @@ class LogSoftmax(Function):
         self.axis = axis
 
     def forward(self, x: Any) -> Any:
+        x = _floats(x)
         y = x - np.max(x, axis=self.axis, keepdims=True)
         y -= np.log(np.sum(np.exp(y), axis=self.axis, keepdims=True))
         return y
@@ -73,12 +81,14 @@ class SoftmaxCrossEntropy(Function):
 
     def forward(self, x: Any, t: Any) -> Any:
         _check_classes(x, t)
+        x = _floats(x)
         top = np.max(x, axis=1)
         log_sum = np.log(np.sum(np.exp(x - top[:, np.newaxis]), axis=1)) + top
         return np.mean(log_sum - x[np.arange(len(t)), t])
 
     def backward(self, gy: Any) -> Any:
         x, t = self.saved
+        x = _floats(x)
         one_hot = np.zeros(x.shape, x.dtype)
         one_hot[np.arange(len(t)), t.data if isinstance(t, Variable) else t] = 1
         gx = np.exp(x - np.max(x, axis=1, keepdims=True))
@@ -89,7 +99,7 @@ class SoftmaxCrossEntropy(Function):
 
 
 def _check_classes(x: Any, t: Any) -> None:
-    if x.ndim != 2 or t.shape != x.shape[:1]:
+    if np.ndim(x) != 2 or np.shape(t) != x.shape[:1]:
         raise ValueError("x has a row of scores for each example, (n, classes), and t is (n,)")
     if t.dtype.kind not in "iu":
         raise ValueError(f"t holds the number of each row's class, and its dtype is {t.dtype}")
@@ -116,21 +126,25 @@ class MeanSquaredError(PerInput):
     reads = ((0, 1), (0, 1))
 
     def forward(self, x0: Any, x1: Any) -> Any:
-        if x0.shape != x1.shape:
+        if np.shape(x0) != np.shape(x1):
             raise ValueError("the two have one shape; broadcast would pair each with every other")
-        return np.mean(np.square(x0 - x1))
+        return np.mean(np.square(_difference(x0, x1)))
 
     def grad0(self, gy: Any) -> Any:
         x0, x1 = self.saved
-        gx = x0 - x1
-        gx *= gy * (2 / x0.size)
+        gx = _difference(x0, x1)
+        gx *= gy * (2 / (x0.size or 1))
         return gx
 
     def grad1(self, gy: Any) -> Any:
         x0, x1 = self.saved
-        gx = x1 - x0
-        gx *= gy * (2 / x0.size)
+        gx = _difference(x1, x0)
+        gx *= gy * (2 / (x1.size or 1))
         return gx
+
+
+def _difference(x0: Any, x1: Any) -> Any:
+    return x0 - x1 if "f" in (x0.dtype.kind, x1.dtype.kind) else _floats(x0) - x1
 
 
 def mean_squared_error(x0: Operand, x1: Operand) -> Variable:

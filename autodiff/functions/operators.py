@@ -18,7 +18,7 @@ def _reshape(x: Variable, *shape: Any) -> Variable:
 
 def _transpose(x: Variable, *axes: Any) -> Variable:
     """x with its axes in an order given as numbers or as one tuple, or reversed."""
-    return shapes.transpose(x, (axes[0] if len(axes) == 1 else axes) or None)
+    return shapes.transpose(x, *axes) if len(axes) < 2 else shapes.transpose(x, axes)
 
 
 def _comparison(compare: np.ufunc) -> Callable[[Variable, Any], Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from autodiff.functions.elementwise import mul
 from autodiff.functions.numpy_protocol import implements
@@ -72,14 +73,14 @@ class TensorDot(PerInput):
 
     def __init__(self, axes: Axes) -> None:
         if isinstance(axes, int):
-            self.axes0, self.axes1 = list(range(-axes, 0)), list(range(axes))
+            self.axes0, self.axes1 = tuple(range(-axes, 0)), tuple(range(axes))
         else:
-            self.axes0, self.axes1 = ([int(i) for i in np.atleast_1d(a)] for a in axes)
+            self.axes0, self.axes1 = (tuple(int(i) for i in np.atleast_1d(a)) for a in axes)
 
     def forward(self, x0: Any, x1: Any) -> Any:
+        self.axes0 = normalize_axis_tuple(self.axes0, np.ndim(x0))
+        self.axes1 = normalize_axis_tuple(self.axes1, np.ndim(x1))
         y = np.tensordot(x0, x1, (self.axes0, self.axes1))
-        self.axes0 = [axis % np.ndim(x0) for axis in self.axes0]
-        self.axes1 = [axis % np.ndim(x1) for axis in self.axes1]
         self.free0 = [axis for axis in range(np.ndim(x0)) if axis not in self.axes0]
         self.free1 = [axis for axis in range(np.ndim(x1)) if axis not in self.axes1]
         return y
@@ -128,7 +129,9 @@ class Linear(PerInput):
 
     def forward(self, x: Any, W: Any, b: Any) -> Any:
         y = np.matmul(x, W)
-        if y.dtype != np.result_type(y, b) or y.shape != np.broadcast_shapes(y.shape, np.shape(b)):
+        if np.ndim(W) != 2 or np.broadcast_shapes(y.shape, np.shape(b)) != y.shape:
+            raise ValueError("W is (n, m), and b is (m,), or fits the product as it is")
+        if y.dtype != np.result_type(y, b):
             return y + b
         y += b
         return y

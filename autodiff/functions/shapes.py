@@ -6,6 +6,7 @@ Where NumPy returns a view, so do they: an output may share the memory of its in
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import EllipsisType
 from typing import Any
 
 import numpy as np
@@ -92,8 +93,8 @@ class Transpose(Function):
     __slots__ = ("axes",)
     saves = ()
 
-    def __init__(self, axes: Sequence[int] | None) -> None:
-        self.axes = axes
+    def __init__(self, axes: int | Sequence[int] | None) -> None:
+        self.axes = (axes,) if isinstance(axes, int) else None if axes is None else tuple(axes)
 
     def forward(self, x: Any) -> Any:
         return np.transpose(x, self.axes)
@@ -106,7 +107,7 @@ class Transpose(Function):
 
 
 @implements(np.transpose)
-def transpose(x: Operand, axes: Sequence[int] | None = None) -> Variable:
+def transpose(x: Operand, axes: int | Sequence[int] | None = None) -> Variable:
     """x with its axes in the given order, or reversed. Source: step 38 of the book."""
     return Transpose(axes)(x)
 
@@ -301,9 +302,13 @@ class PutItem(Indexed):
 
 
 def _index_part(part: Any) -> Any:
-    if isinstance(part, list):
-        return np.asarray(part)
-    return part.data if isinstance(part, Variable) else part
+    """A part of an index; what NumPy takes for an array (lists, tuples in the index) as one."""
+    if isinstance(part, Variable):
+        return part.data
+    if part is None or np.isscalar(part) or isinstance(part, (slice, EllipsisType, np.ndarray)):
+        return part
+    array = np.asarray(part)
+    return array if array.size else array.astype(np.intp)
 
 
 def getitem(x: Operand, index: Any) -> Variable:
@@ -324,9 +329,10 @@ class Pad(Function):
         self.pad_width = pad_width
 
     def forward(self, x: Any) -> Any:
+        y = np.pad(x, self.pad_width)
         widths = np.broadcast_to(self.pad_width, (x.ndim, 2)).tolist()
         self.inside = tuple(slice(low, low + n) for (low, _), n in zip(widths, x.shape))
-        return np.pad(x, widths)
+        return y
 
     def backward(self, gy: Any) -> Any:
         return gy[self.inside]
