@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.arrays import gradient_dtype
 from autodiff.functions.per_input import PerInput
 from autodiff.graph import Function, Operand, Variable
 
@@ -14,8 +13,8 @@ __all__ = ["log_softmax", "mean_squared_error", "softmax", "softmax_cross_entrop
 
 
 def _floats(x: Any) -> Any:
-    """An array or Variable as it is, or of floats: differences of integers can overflow."""
-    return x if x.dtype.kind == "f" else x.astype(gradient_dtype(x.dtype))
+    """What holds floats as it is, else of floats: differences of integers can overflow."""
+    return x if np.result_type(x).kind == "f" else x * 1.0
 
 
 class Softmax(Function):
@@ -144,7 +143,7 @@ class MeanSquaredError(PerInput):
 
 
 def _difference(x0: Any, x1: Any) -> Any:
-    return x0 - x1 if "f" in (x0.dtype.kind, x1.dtype.kind) else _floats(x0) - x1
+    return x0 - x1 if np.result_type(x0, x1).kind == "f" else x0 * 1.0 - x1
 
 
 def mean_squared_error(x0: Operand, x1: Operand) -> Variable:
