@@ -8,7 +8,8 @@
     >>> x.grad
     array(8.)
 
-graph       Variable, Function, grad: what a computation records
+variable    Variable, grad: an array, its gradient, and where it comes from
+graph       Function: what a computation records
 gradients   the backward pass over it
 memory      MemoryMode, MODES: what the graph keeps alive, until when
 config      Config, using_config, using_mode, no_grad: what is in force
@@ -24,8 +25,9 @@ from autodiff.checkpoint import checkpoint
 from autodiff.config import Config, no_grad, test_mode, using_config, using_mode
 from autodiff.functions import *
 from autodiff.gradcheck import gradient_check, numerical_diff
-from autodiff.graph import Function, Variable, as_variable, grad
+from autodiff.graph import Function
 from autodiff.memory import MODES, MemoryMode
+from autodiff.variable import Variable, as_variable, grad
 
 __all__ = [
     "MODES",

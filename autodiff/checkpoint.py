@@ -7,7 +7,8 @@ from typing import Any
 
 from autodiff.config import no_grad, using_config
 from autodiff.gradients import Source, differentiating
-from autodiff.graph import Function, Leaf, Operand, Variable, as_constant, grad, source_of
+from autodiff.graph import Function
+from autodiff.variable import Leaf, Operand, Variable, as_constant, grad, source_of
 
 
 class Same(Function):

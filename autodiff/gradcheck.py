@@ -10,7 +10,7 @@ import numpy as np
 
 from autodiff.arrays import Array
 from autodiff.config import using_config
-from autodiff.graph import Variable, grad
+from autodiff.variable import Variable, grad
 
 
 def numerical_diff(f: Callable[[Variable], Variable], x: Variable, eps: float = 1e-4) -> Array:

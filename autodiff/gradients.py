@@ -19,7 +19,8 @@ from autodiff.config import settings, using_config
 from autodiff.memory import MemoryMode
 
 if TYPE_CHECKING:
-    from autodiff.graph import Function, Leaf, Variable
+    from autodiff.graph import Function
+    from autodiff.variable import Leaf, Variable
 
 Gradient: TypeAlias = Any  # an ndarray; under create_graph a Variable
 Source: TypeAlias = (
@@ -28,6 +29,12 @@ Source: TypeAlias = (
 
 # True while gradient rules run on Variables; then a Function's `saved` gives Variables, too.
 differentiating: ContextVar[bool] = ContextVar("autodiff_differentiating", default=False)
+
+
+def function_of(source: Source | None) -> Function | None:
+    """The Function behind a source; None for a Leaf, and for nothing."""
+    behind: Any = source[0] if isinstance(source, tuple) else source
+    return None if behind is None or behind.generation < 0 else behind
 
 
 class Scattered:
@@ -88,8 +95,8 @@ class Queue:
 
     def push(self, source: Source) -> None:
         """Let the Function behind a source wait, unless it does already; a Leaf has none."""
-        function: Any = source[0] if isinstance(source, tuple) else source
-        if function.generation >= 0 and function not in self._waiting:
+        function = function_of(source)
+        if function is not None and function not in self._waiting:
             self._waiting.add(function)
             heapq.heappush(self._heap, (-function.generation, next(self._count), function))
 

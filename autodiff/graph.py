@@ -1,12 +1,12 @@
-"""Variable, Function, and the backward pass over them.
+"""Function: the vertex of the graph that a computation records.
 
     Variable -- creator --> Function -- sources --> the Function (and output) that made each input,
        ^                       |                    or the Leaf of a Variable that nobody made
        `- - - - links - - - - -'                    Leaf - weak - -> its Variable
             weak or strong: the memory mode says which
 
-The Function is the vertex. What else it holds (its input Variables, or just the arrays that its
-rule reads) and how long is the memory mode's business: it is asked `link` and `keep` in
+There is no other vertex. What else a Function holds (its input Variables, or just the arrays that
+its rule reads) and how long is the memory mode's business: it is asked `link` and `keep` in
 `Function._record`, and `release` in the backward pass (gradients.py).
 """
 
@@ -15,392 +15,32 @@ from __future__ import annotations
 import weakref
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from autodiff.arrays import (
     Array,
     Spec,
     all_arrays,
     as_array,
-    gradient_dtype,
     gradient_spec,
     real_array,
     sum_to_shape,
 )
 from autodiff.config import settings
-from autodiff.gradients import Gradient, Scattered, Source, Table, differentiating, own, propagate
+from autodiff.gradients import Gradient, Scattered, Source, Table, differentiating
 from autodiff.memory import Link, MemoryMode
-
-Number: TypeAlias = int | float | np.number[Any]
-Operand: TypeAlias = "Variable | Array | Number"
-
-
-def as_variable(x: Operand) -> Variable:
-    """A Variable as it is, an array or a number as a new one. Source: step 21 of the book."""
-    return x if isinstance(x, Variable) else Variable(as_array(x))
-
-
-class Variable:
-    """An array, its gradient, and the Function that made it.
-
-    data: an ndarray of real numbers, any shape; None for data that comes later.
-    requires_grad: False for data that wants no gradient, so that none is computed or kept.
-    Raises TypeError for any other data. Source: steps 1, 7, 14, 18 and 19 of the book.
-    """
-
-    __slots__ = ("_data", "_grad", "grad_var", "name", "requires_grad", "_source", "__weakref__")
-    __array_priority__ = 200
-    __hash__ = object.__hash__
-
-    _data: Array | None
-    _grad: Array | None
-    grad_var: Variable | None  # the gradient as a Variable, after backward(create_graph=True)
-    name: str | None
-    requires_grad: bool
-    _source: Source | None  # None: a leaf that no Function has used yet
-
-    def __init__(
-        self, data: Array | None, name: str | None = None, requires_grad: bool = True
-    ) -> None:
-        self._data = None if data is None else real_array(data, "a Variable holds")
-        self._grad = self.grad_var = self._source = None
-        self.name = name
-        self.requires_grad = requires_grad
-
-    @property
-    def data(self) -> Any:
-        """The array. Assigning it replaces the array and leaves every graph as it is."""
-        try:
-            return self._data
-        except AttributeError:
-            raise RuntimeError(
-                "this input's data was not kept: the Function's rule does not read it. Under "
-                "kept='inputs' (modes step16 to step18) Functions hold their inputs whole"
-            ) from None
-
-    @data.setter
-    def data(self, data: Any) -> None:
-        array = as_array(data) if isinstance(data, np.generic) else data
-        self._data = None if data is None else real_array(array, "a Variable holds")
-
-    @property
-    def grad(self) -> Array | None:
-        """The gradient that backward left here, of data's shape and float dtype; None before.
-
-        Setting it before backward seeds the pass with it.
-        Raises TypeError or ValueError for what cannot be the gradient of data.
-        """
-        return self._grad
-
-    @grad.setter
-    def grad(self, grad: Any) -> None:
-        self._grad = None if grad is None else self._as_gradient(grad)
-        self.grad_var = None
-
-    def _as_gradient(self, grad: Any) -> Array:
-        if isinstance(grad, Variable):
-            raise TypeError("grad is an ndarray, not a Variable: assign its .data")
-        array = real_array(as_array(grad) if isinstance(grad, np.generic) else grad, "grad is")
-        if array.dtype.kind != "f":
-            raise TypeError(f"grad is an array of floats, not of dtype {array.dtype}")
-        if self.data is None:
-            return array
-        if array.shape != self.data.shape:
-            raise ValueError(
-                f"a gradient of shape {array.shape} for data of shape {self.data.shape}: "
-                "the two are the same"
-            )
-        return array.astype(gradient_dtype(self.data.dtype), copy=False)
-
-    @property
-    def creator(self) -> Function | None:
-        """The Function that made this Variable; None for a leaf."""
-        return _function_of(self._source)
-
-    @property
-    def generation(self) -> int:
-        """0 for a leaf, else one more than its creator's. Source: step 16 of the book."""
-        creator = self.creator
-        return 0 if creator is None else creator.generation + 1
-
-    def set_creator(self, function: Function, output: int = 0) -> None:
-        """Say which Function made this Variable, as which of its outputs."""
-        self._source = (function, output) if len(function.outputs) > 1 else function
-
-    def cleargrad(self) -> None:
-        """Forget the gradient. Source: step 14 of the book."""
-        self._grad = self.grad_var = None
-
-    def detach(self) -> Variable:
-        """A new Variable on the same array that has no creator and wants no gradient."""
-        return Variable(self.data, self.name, requires_grad=False)
-
-    def unchain(self) -> None:
-        """Make this Variable a leaf: gradients, of graphs made before too, end here."""
-        source = self._source
-        if _function_of(source) is None:
-            return
-        self._source = leaf = Leaf(self)
-        function, output = source if isinstance(source, tuple) else (source, 0)
-        function._end_at(output, leaf)  # type: ignore[union-attr]
-
-    def unchain_backward(self) -> None:
-        """Make this Variable, and every other that it was computed from, a leaf.
-
-        Nothing before this point gets a gradient any more, and what the graph kept for it is free
-        (truncated backpropagation). Source: step 59 of the book.
-        """
-        found = {self.creator}
-        stack = list(found)
-        while stack:
-            function = stack.pop()
-            if function is None or function._sources is None:
-                continue
-            before = {_function_of(source) for source in function._sources} - found
-            found |= before
-            stack.extend(before)
-            for output, link in enumerate(function._links):
-                variable = link()
-                if variable is None:
-                    function._end_at(output, Leaf(None))
-                else:
-                    variable.unchain()
-
-    def backward(
-        self,
-        retain_grad: bool | None = None,
-        retain_graph: bool | None = None,
-        create_graph: bool = False,
-    ) -> None:
-        """Add to the grad of every leaf the gradient of this Variable with respect to it.
-
-        The pass starts from `grad` where that is set, else from ones of data's shape (so that of a
-        Variable that is no scalar it is the gradient of the sum).
-        retain_grad, retain_graph: None means what the memory mode in force says.
-        create_graph: gradients get graphs of their own and stand in `grad_var`; the graph is kept.
-        Raises RuntimeError where there is no graph, or an earlier backward has released it;
-        an exception leaves every grad as it was. Source: steps 7, 8, 16, 18 and 32 of the book.
-        """
-        mode = _backward_mode(retain_grad, retain_graph, create_graph)
-        source = self._root()
-        seed = self._ones() if self._grad is None else self._as_gradient(self._grad)
-        if isinstance(source, Leaf):
-            self._grad = seed
-            return
-        root = weakref.ref(self)
-        del self  # the result of an expression, which nobody else holds, goes before the pass
-        roots: list[tuple[Source, Gradient]] = [
-            (source, as_constant(seed) if create_graph else seed)
-        ]
-        del seed, source
-        gradients, retained = propagate(roots, mode, create_graph)
-        if (result := root()) is not None:
-            result._grad = None
-        for variable, gradient in retained:
-            variable._add_gradient(gradient)
-        while gradients:
-            leaf, gradient = gradients.popitem()
-            if isinstance(leaf, Leaf) and (owner := leaf()) is not None:
-                owner._add_gradient(own(gradient))
-
-    def _root(self) -> Source:
-        """Where a backward pass from here starts."""
-        source = source_of(self)
-        if isinstance(source, Leaf) and source.untracked:
-            raise RuntimeError(
-                "backward of a result that has no graph: it was computed under no_grad "
-                "(enable_backprop=False)"
-            )
-        if not self.requires_grad:
-            raise RuntimeError(
-                "backward of a Variable that wants no gradient (requires_grad=False), or whose "
-                "inputs all want none"
-            )
-        if self.data is None:
-            raise RuntimeError("backward of a Variable without data")
-        return source
-
-    def _ones(self) -> Array:
-        return np.ones_like(self.data, dtype=gradient_dtype(self.data.dtype))
-
-    def _add_gradient(self, gradient: Gradient) -> None:
-        """Add a gradient that nobody else holds."""
-        if self.data.shape != gradient.shape:
-            raise RuntimeError(
-                f"a gradient of shape {gradient.shape} for data of shape {self.data.shape}: data "
-                "was replaced by an array of another shape between forward and backward"
-            )
-        if isinstance(gradient, Variable):
-            if self._grad is not None:
-                gradient = gradient + (self._grad if self.grad_var is None else self.grad_var)
-            self.grad_var = gradient
-            self._grad = gradient.data.copy()
-        else:
-            self._grad = gradient if self._grad is None else as_array(self._grad + gradient)
-            self.grad_var = None
-
-    # As an array ------------------------------------------------------------------------------
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        shape: tuple[int, ...] = self.data.shape
-        return shape
-
-    @property
-    def ndim(self) -> int:
-        ndim: int = self.data.ndim
-        return ndim
-
-    @property
-    def size(self) -> int:
-        size: int = self.data.size
-        return size
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        dtype: np.dtype[Any] = self.data.dtype
-        return dtype
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __repr__(self) -> str:
-        try:
-            text = str(self.data)
-        except RuntimeError:
-            text = "not kept"
-        return "variable(" + text.replace("\n", "\n" + " " * 9) + ")"
-
-    def __bool__(self) -> bool:
-        return bool(self.data)
-
-    def __float__(self) -> float:
-        return float(self.data)
-
-    def __int__(self) -> int:
-        return int(self.data)
-
-    def item(self) -> Any:
-        """The one number that the array holds."""
-        return self.data.item()
-
-    def __iter__(self) -> Iterator[Variable]:
-        return (self[i] for i in range(len(self)))
-
-    def __array__(self, *args: Any, **kwargs: Any) -> Array:
-        raise TypeError(
-            "a Variable is no array, and made into one it would lose its graph: use .data"
-        )
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        if self.creator is not None:
-            raise TypeError(
-                "a Variable with a creator is part of a graph, which is neither copied nor "
-                "pickled: take detach() first"
-            )
-        return _leaf, (type(self), self.data, self._grad, self.name, self.requires_grad)
-
-    if TYPE_CHECKING:  # what `functions` installs
-
-        def __add__(self, other: Operand) -> Variable: ...
-        def __radd__(self, other: Operand) -> Variable: ...
-        def __sub__(self, other: Operand) -> Variable: ...
-        def __rsub__(self, other: Operand) -> Variable: ...
-        def __mul__(self, other: Operand) -> Variable: ...
-        def __rmul__(self, other: Operand) -> Variable: ...
-        def __truediv__(self, other: Operand) -> Variable: ...
-        def __rtruediv__(self, other: Operand) -> Variable: ...
-        def __pow__(self, other: Operand) -> Variable: ...
-        def __rpow__(self, other: Operand) -> Variable: ...
-        def __matmul__(self, other: Operand) -> Variable: ...
-        def __rmatmul__(self, other: Operand) -> Variable: ...
-        def __neg__(self) -> Variable: ...
-        def __pos__(self) -> Variable: ...
-        def __abs__(self) -> Variable: ...
-        def __getitem__(self, index: Any) -> Variable: ...
-        def __lt__(self, other: Operand) -> Array: ...
-        def __le__(self, other: Operand) -> Array: ...
-        def __gt__(self, other: Operand) -> Array: ...
-        def __ge__(self, other: Operand) -> Array: ...
-        @property
-        def T(self) -> Variable: ...
-        def reshape(self, *shape: Any) -> Variable: ...
-        def transpose(self, *axes: Any) -> Variable: ...
-        def swapaxes(self, axis1: int, axis2: int) -> Variable: ...
-        def squeeze(self, axis: Any = None) -> Variable: ...
-        def astype(self, dtype: DTypeLike) -> Variable: ...
-        def dot(self, other: Operand) -> Variable: ...
-        def clip(self, a_min: Any = None, a_max: Any = None) -> Variable: ...
-        def sum(self, axis: Any = None, keepdims: bool = False) -> Variable: ...
-        def mean(self, axis: Any = None, keepdims: bool = False) -> Variable: ...
-        def max(self, axis: Any = None, keepdims: bool = False) -> Variable: ...
-        def min(self, axis: Any = None, keepdims: bool = False) -> Variable: ...
-        def var(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Variable: ...
-
-
-def _leaf(
-    cls: type[Variable], data: Array | None, grad: Array | None, name: str | None, wanted: bool
-) -> Variable:
-    variable = cls(data, name, wanted)
-    variable._grad = grad
-    return variable
-
-
-def _variable(data: Any, source: Source | None, requires_grad: bool = True) -> Variable:
-    """A Variable on data that needs no check; data that is None is left out, and so unreadable."""
-    variable = Variable.__new__(Variable)
-    if data is not None:
-        variable._data = data
-    variable._grad = variable.grad_var = variable.name = None
-    variable.requires_grad = requires_grad
-    variable._source = source
-    return variable
-
-
-def as_constant(x: Any) -> Variable:
-    """A Variable as it is, an array or a number as one that wants no gradient."""
-    return x if isinstance(x, Variable) else _variable(as_array(x), None, requires_grad=False)
-
-
-# The graph ----------------------------------------------------------------------------------------
-
-
-class Leaf:
-    """Where a graph ends: a Variable that nobody made, referred to weakly; called, it gives it."""
-
-    __slots__ = ("_variable", "untracked")
-    generation: ClassVar[int] = -1
-
-    def __init__(self, variable: Variable | None, untracked: bool = False) -> None:
-        self._variable: Link = _nobody if variable is None else weakref.ref(variable)
-        self.untracked = untracked  # a result that was computed without a graph
-
-    def __call__(self) -> Variable | None:
-        return self._variable()
-
-
-def _nobody() -> None:
-    """The link to a Variable that is gone."""
-
-
-UNTRACKED = Leaf(None, untracked=True)  # the source of every result under no_grad, until it is used
-
-
-def source_of(variable: Variable) -> Source:
-    """Where the gradient of a Variable goes in a backward pass."""
-    source = variable._source
-    if source is None or source is UNTRACKED:
-        source = variable._source = Leaf(variable, untracked=source is UNTRACKED)
-    return source
-
-
-def _function_of(source: Source | None) -> Function | None:
-    if isinstance(source, tuple):
-        return source[0]
-    return source if isinstance(source, Function) else None
+from autodiff.variable import (
+    UNTRACKED,
+    Leaf,
+    Operand,
+    Variable,
+    as_constant,
+    as_variable,
+    source_of,
+    unchecked,
+)
 
 
 class Function:
@@ -447,7 +87,7 @@ class Function:
         mode = settings().mode
         if not mode.enable_backprop:
             self._links = ()
-            outputs = [_variable(y, UNTRACKED) for y in results]
+            outputs = [unchecked(y, UNTRACKED) for y in results]
         elif not any(isinstance(x, Variable) and x.requires_grad for x in inputs):
             self._links = ()
             outputs = [as_constant(y) for y in results]
@@ -494,9 +134,9 @@ class Function:
         self._inputs = mode.keep(inputs)
         self._specs = _specs(sources, arrays, results)
         if len(results) == 1:
-            outputs = [_variable(results[0], self)]
+            outputs = [unchecked(results[0], self)]
         else:
-            outputs = [_variable(y, (self, i)) for i, y in enumerate(results)]
+            outputs = [unchecked(y, (self, i)) for i, y in enumerate(results)]
         self._links = tuple([mode.link(y) for y in outputs])
         if settings().debug:
             _fingerprints[self] = self._fingerprint()
@@ -563,7 +203,7 @@ class Function:
         position = i if self.saves is None else self.saves.index(i) if i in self.saves else None
         source = self.sources[i]
         data = None if position is None else self._kept[position]
-        return _variable(as_array(data), source, requires_grad=source is not None)
+        return unchecked(as_array(data), source, requires_grad=source is not None)
 
     def _as_variable(self, position: int, array: Any) -> Any:
         """What is kept from a position, as part of the graph; a number as it is."""
@@ -579,7 +219,7 @@ class Function:
             source = self if len(self._links) == 1 else (self, output)
         if isinstance(held, Variable) and held.data is array:
             return held
-        return _variable(array, source, requires_grad=source is not None)
+        return unchecked(array, source, requires_grad=source is not None)
 
     def release(self) -> None:
         """Let go of the graph before this Function, and of the arrays that were kept."""
@@ -708,56 +348,3 @@ def _specs(
         else:
             return None
     return [gradient_spec(x) for x in arrays], [gradient_spec(y) for y in results]
-
-
-def _backward_mode(
-    retain_grad: bool | None, retain_graph: bool | None, create_graph: bool
-) -> MemoryMode:
-    """The mode in force, with what the caller of a backward pass wants otherwise."""
-    if create_graph and retain_graph is False:
-        raise ValueError(
-            "create_graph=True makes a graph out of this one, so this one must stay: "
-            "leave out retain_graph=False"
-        )
-    return settings().mode.changed(
-        retain_grad=retain_grad, retain_graph=create_graph or retain_graph
-    )
-
-
-def _variables(given: Any) -> list[Variable]:
-    variables = [given] if isinstance(given, Variable) else list(given)
-    for v in variables:
-        if not isinstance(v, Variable):
-            raise TypeError(f"grad takes Variables, not {type(v).__name__}")
-    return variables
-
-
-def grad(
-    outputs: Variable | Sequence[Variable],
-    inputs: Variable | Sequence[Variable],
-    create_graph: bool = False,
-    retain_graph: bool | None = None,
-    seeds: Sequence[Gradient] | None = None,
-) -> tuple[Any, ...]:
-    """The gradients of the sum of the outputs with respect to each input; no `grad` is touched.
-
-    seeds: the gradient that each output starts from; None for ones.
-    A tuple, one for each input: ndarrays, under create_graph Variables that can be differentiated
-    again; None for an input that no output depends on. Inputs may be leaves or results.
-    Raises RuntimeError where an output has no graph, or an earlier backward has released it.
-    """
-    ys, xs = _variables(outputs), _variables(inputs)
-    mode = _backward_mode(False, retain_graph, create_graph)
-    sources = [source_of(x) for x in xs]
-    roots: list[tuple[Source, Gradient]] = []
-    for i, y in enumerate(ys):
-        if y.requires_grad:
-            seed = y._ones() if seeds is None else seeds[i]
-            roots.append((y._root(), as_constant(seed) if create_graph else seed))
-    watched = frozenset(source for source in sources if not isinstance(source, Leaf))
-    gradients, _ = propagate(roots, mode, create_graph, watched)
-    found: list[Any] = []
-    for source in sources:
-        gradient = gradients.get(source)
-        found.append(own(gradient, holders=2))  # gradient, and gradients
-    return tuple(found)

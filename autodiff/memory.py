@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from autodiff.arrays import Array
-    from autodiff.graph import Function, Variable
+    from autodiff.graph import Function
+    from autodiff.variable import Variable
 
 Link = Callable[[], "Variable | None"]  # called, gives the output, or None where it is gone
 

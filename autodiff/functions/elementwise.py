@@ -15,7 +15,8 @@ from numpy.typing import DTypeLike
 from autodiff.arrays import gradient_dtype
 from autodiff.functions.numpy_protocol import implements
 from autodiff.functions.per_input import PerInput
-from autodiff.graph import Function, Operand, Variable
+from autodiff.graph import Function
+from autodiff.variable import Operand, Variable
 
 __all__ = [
     "abs",

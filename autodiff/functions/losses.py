@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from autodiff.functions.per_input import PerInput
-from autodiff.graph import Function, Operand, Variable
+from autodiff.graph import Function
+from autodiff.variable import Operand, Variable
 
 __all__ = ["log_softmax", "mean_squared_error", "softmax", "softmax_cross_entropy"]
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from autodiff.graph import Variable
+from autodiff.variable import Variable
 
 F = TypeVar("F", bound=Callable[..., Any])
 

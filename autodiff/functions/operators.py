@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autodiff.functions import elementwise, products, reductions, shapes
-from autodiff.graph import Variable
+from autodiff.variable import Variable
 
 
 def _reshape(x: Variable, *shape: Any) -> Variable:

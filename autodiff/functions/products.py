@@ -11,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from autodiff.functions.elementwise import mul
 from autodiff.functions.numpy_protocol import implements
 from autodiff.functions.per_input import PerInput
-from autodiff.graph import Operand, Variable
+from autodiff.variable import Operand, Variable
 
 __all__ = ["dot", "linear", "matmul", "rmatmul", "tensordot"]
 

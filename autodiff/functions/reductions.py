@@ -8,7 +8,8 @@ import numpy as np
 
 from autodiff.arrays import gradient_dtype
 from autodiff.functions.numpy_protocol import implements
-from autodiff.graph import Function, Operand, Variable
+from autodiff.graph import Function
+from autodiff.variable import Operand, Variable
 
 __all__ = ["logsumexp", "max", "mean", "min", "sum", "var"]
 

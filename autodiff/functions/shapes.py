@@ -14,7 +14,8 @@ import numpy as np
 from autodiff.arrays import Spec, gradient_spec, sum_to_shape
 from autodiff.functions.numpy_protocol import implements
 from autodiff.gradients import Scattered
-from autodiff.graph import Function, Operand, Variable, as_variable
+from autodiff.graph import Function
+from autodiff.variable import Operand, Variable, as_variable
 
 __all__ = [
     "broadcast_to",
