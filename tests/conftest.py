@@ -1,0 +1,61 @@
+"""What all tests share: Hypothesis' settings, fixtures, and what is left out under no_grad."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+
+import hypothesis
+import numpy as np
+import pytest
+
+from autodiff import MODES, Config, MemoryMode, using_mode
+
+hypothesis.settings.register_profile("people", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "people")
+
+# A mode fixture runs its test under each of these.
+RECORDING = [name for name, mode in MODES.items() if mode.enable_backprop]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "forward: needs no graph, so it runs with AUTODIFF_MODE=no_grad, too"
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under a default mode that records no graph, run just the tests that are marked `forward`."""
+    if Config.enable_backprop:
+        return
+    skip = pytest.mark.skip(reason="needs a graph, and the default memory mode records none")
+    for item in items:
+        if item.get_closest_marker("forward") is None:
+            item.add_marker(skip)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Random numbers, the same ones in each run."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def collector_off() -> Iterator[None]:
+    """Nothing but reference counts frees anything during the test."""
+    was_on = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    yield
+    if was_on:
+        gc.enable()
+    gc.collect()
+
+
+@pytest.fixture(params=RECORDING)
+def mode(request: pytest.FixtureRequest) -> Iterator[MemoryMode]:
+    """Each named mode that records graphs, in force during the test."""
+    with using_mode(request.param):
+        yield MODES[request.param]
