@@ -127,8 +127,15 @@ def test_without_a_graph_inference_holds_next_to_nothing(no_collector: None) -> 
 
 @pytest.mark.parametrize("kind", ["square", "sin", "sqrt", "tanh"])
 def test_chains_of_any_length_stay_finite(kind: str) -> None:
-    results, _ = ran("chain", {"kind": kind, "length": 3_000, "size": 5}, "lean")
+    with np.errstate(under="ignore"):
+        results, _ = ran("chain", {"kind": kind, "length": 3_000, "size": 500}, "lean")
     assert all(map(math.isfinite, results.values()))
+
+
+@pytest.mark.parametrize("kind", ["square", "sin", "sqrt", "tanh"])
+def test_a_chain_of_the_default_length_computes_something(kind: str) -> None:
+    results, _ = ran("chain", {**WORKLOADS["chain"].defaults, "kind": kind, "size": 500}, "lean")
+    assert all(results.values())
 
 
 def test_training_learns_the_digits() -> None:
@@ -147,8 +154,8 @@ def test_goldstein_price_is_least_where_it_should_be() -> None:
 def test_digits_are_all_there() -> None:
     images, labels = read_digits()
     assert images.shape == (1797, 64)
-    assert images.min() == 0.0
-    assert images.max() == 1.0
+    assert images.min() == 0
+    assert images.max() == 16
     assert np.bincount(labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
 
 
