@@ -1,0 +1,101 @@
+"""Named questions. A study says what is asked, what would answer it, and which trials to run.
+
+A study is one file of this folder that defines STUDY; it runs by itself as a script, too:
+`python -m experiments.studies.cycles`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import itertools
+import pkgutil
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from experiments.trial import Collector, Trial, Value
+from experiments.workloads import WORKLOADS
+
+DEFAULT_STUDY = "ladder"
+
+# Bytes of deterministic trials do not vary, and a second process is there to prove it. Times do.
+REPEATS = {"traced": 2, "resident": 2, "cycles": 1, "clock": 5, "operations": 1}
+
+
+@dataclass(frozen=True)
+class Study:
+    """A question, and its sweep: workload x mode x instrument x collector x repeat."""
+
+    name: str
+    question: str
+    answered_by: str  # what would answer the question, and what would refute the folklore
+    workloads: Sequence[str]
+    modes: Sequence[str]
+    instruments: Mapping[str, Sequence[Collector]]  # instrument -> the states of the collector
+    parameters: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+
+    def trials(
+        self,
+        *,
+        workloads: Sequence[str] = (),
+        modes: Sequence[str] = (),
+        instruments: Sequence[str] = (),
+        collectors: Sequence[Collector] = (),
+        repeats: int | None = None,
+        parameters: Mapping[str, Mapping[str, Value]] | None = None,
+        quick: bool = False,
+    ) -> list[Trial]:
+        """Its trials in the order in which to run them; what is given replaces the study's own."""
+        given = parameters or {}
+        trials = [
+            Trial(
+                study=self.name,
+                workload=workload,
+                parameters=self._parameters(workload, given.get(workload, {}), quick),
+                mode=mode,
+                instrument=instrument,
+                collector=collector,
+                repeat=repeat,
+            )
+            for workload, mode, instrument in itertools.product(
+                workloads or self.workloads,
+                modes or self.modes,
+                instruments or self.instruments,
+            )
+            for collector in collectors or self.instruments.get(instrument, ("off",))
+            for repeat in range(repeats or (1 if quick else REPEATS.get(instrument, 2)))
+        ]
+        return interleaved(trials)
+
+    def _parameters(
+        self, workload: str, given: Mapping[str, Value], quick: bool
+    ) -> dict[str, Value]:
+        chosen = WORKLOADS[workload]
+        smaller = chosen.quick if quick else {}
+        return {**chosen.defaults, **self.parameters.get(workload, {}), **smaller, **given}
+
+
+def interleaved(trials: Iterable[Trial]) -> list[Trial]:
+    """Repeat by repeat, each shuffled: what drifts on the machine falls on every mode alike.
+
+    The order is the same in every run, and a run that is broken off has whole repeats.
+    """
+    order: list[Trial] = []
+    by_repeat = sorted(trials, key=lambda trial: trial.repeat)
+    for repeat, block in itertools.groupby(by_repeat, key=lambda trial: trial.repeat):
+        shuffled = list(block)
+        random.Random(repeat).shuffle(shuffled)
+        order += shuffled
+    return order
+
+
+@functools.cache
+def studies() -> Mapping[str, Study]:
+    """Every study by its name, the default one first.
+
+    They are found when asked for and not on import, so that each can be run as a script as well.
+    """
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    names.sort(key=lambda name: name != DEFAULT_STUDY)
+    return {name: importlib.import_module(f"{__name__}.{name}").STUDY for name in names}

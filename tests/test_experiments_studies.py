@@ -1,0 +1,121 @@
+"""A study is a fair sweep: every arm equally often, in an order that favours none."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from autodiff import MODES
+from experiments.instruments import INSTRUMENTS
+from experiments.studies import DEFAULT_STUDY, Study, studies
+from experiments.trial import Trial
+from experiments.workloads import WORKLOADS
+
+NAMES = ["ladder", "collector", "cycles", "no_grad", "retain_grad"]
+
+
+@pytest.fixture(params=NAMES)
+def study(request: pytest.FixtureRequest) -> Study:
+    return studies()[request.param]
+
+
+def test_there_is_a_study_in_every_file_and_the_default_comes_first() -> None:
+    assert list(studies()) == NAMES
+    assert NAMES[0] == DEFAULT_STUDY
+    assert all(study.name == name for name, study in studies().items())
+
+
+def test_a_study_asks_a_question_of_things_that_exist(study: Study) -> None:
+    assert study.question.endswith("?")
+    assert study.answered_by.endswith(".")
+    assert set(study.workloads) <= WORKLOADS.keys()
+    assert set(study.modes) <= MODES.keys()
+    assert study.instruments.keys() <= INSTRUMENTS.keys()
+
+
+def test_the_ladder_is_every_mode_on_every_workload_with_every_instrument() -> None:
+    trials = studies()["ladder"].trials()
+    arms = {(t.workload, t.mode, t.instrument) for t in trials}
+    assert len(arms) == len(WORKLOADS) * len(MODES) * len(INSTRUMENTS)
+    assert {t.collector for t in trials if t.instrument == "cycles"} == {"off", "on"}
+
+
+def arm(trial: Trial) -> Trial:
+    return replace(trial, repeat=0)
+
+
+def keys(trials: list[Trial]) -> list[str]:
+    return [trial.key for trial in trials]
+
+
+def test_trials_are_the_product_and_no_two_are_alike(study: Study) -> None:
+    trials = study.trials()
+    assert len(set(keys(trials))) == len(trials)
+    by_instrument = Counter((t.instrument, t.collector) for t in trials)
+    arms = len(study.workloads) * len(study.modes)
+    for (instrument, _), n in by_instrument.items():
+        repeats = n / arms
+        assert repeats >= 5 if instrument == "clock" else repeats in (1, 2, 3)
+
+
+def test_every_repeat_is_whole_before_the_next_begins(study: Study) -> None:
+    trials = study.trials(repeats=3)
+    third = len(trials) // 3
+    blocks = [trials[:third], trials[third : 2 * third], trials[2 * third :]]
+    assert [{t.repeat for t in block} for block in blocks] == [{0}, {1}, {2}]
+    orders = [keys([arm(t) for t in block]) for block in blocks]
+    assert sorted(orders[0]) == sorted(orders[1]) == sorted(orders[2])
+    assert orders[0] != orders[1] != orders[2]
+
+
+def test_the_order_is_the_same_in_every_run_and_mixes_the_modes(study: Study) -> None:
+    trials = study.trials()
+    assert keys(trials) == keys(study.trials())
+    changes = sum(a.mode != b.mode for a, b in itertools.pairwise(trials))
+    assert changes > len(trials) / 4
+
+
+def test_a_trial_names_all_its_parameters(study: Study) -> None:
+    for trial in study.trials() + study.trials(quick=True):
+        assert trial.parameters.keys() == WORKLOADS[trial.workload].defaults.keys()
+
+
+def test_quick_is_fewer_trials_on_smaller_workloads(study: Study) -> None:
+    quick = study.trials(quick=True)
+    assert {t.repeat for t in quick} == {0}
+    assert {(t.workload, t.mode) for t in quick} == {(t.workload, t.mode) for t in study.trials()}
+    for trial in quick:
+        assert trial.parameters.items() >= WORKLOADS[trial.workload].quick.items()
+
+
+def test_what_is_given_replaces_the_study_s_own() -> None:
+    (trial,) = studies()["cycles"].trials(
+        workloads=["funnel"],
+        modes=["lean"],
+        instruments=["clock"],
+        collectors=["each step"],
+        repeats=1,
+        parameters={"funnel": {"size": 4096}},
+        quick=True,
+    )
+    assert (trial.study, trial.workload, trial.mode) == ("cycles", "funnel", "lean")
+    assert (trial.instrument, trial.collector) == ("clock", "each step")
+    assert trial.parameters["size"] == 4096
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_study_runs_as_a_script(name: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-m", f"experiments.studies.{name}", "--mode", "nonesuch"],
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 2
+    assert "nonesuch" in ran.stderr
+    assert "step16" in ran.stderr
+    assert "Warning" not in ran.stderr
