@@ -98,8 +98,10 @@ def measure(trial: Trial, heartbeat: Heartbeat) -> Record:
 
     First comes a full rehearsal with the same parameters, so that whatever is made once and kept
     (caches, imports, BLAS buffers) is there before the baseline. What it left is collected and
-    everything that remains is frozen: the collector does not look at it again.
+    everything that remains is frozen: the collector does not look at it again. What importing made
+    is frozen before, since to look through it takes longer than many a trial.
     """
+    gc.freeze()
     workload = find_workload(trial.workload)
     instrument = find("instrument", trial.instrument, INSTRUMENTS)()
     with using_mode(trial.mode):
