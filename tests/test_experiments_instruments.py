@@ -1,0 +1,323 @@
+"""Each instrument against a known truth, in processes of their own as they are used."""
+
+from __future__ import annotations
+
+import functools
+from itertools import pairwise
+
+import pytest
+import specimens
+from specimens import named
+
+from autodiff import MODES
+from experiments.bounds import chain_floor
+from experiments.heartbeat import Mark
+from experiments.instruments import INSTRUMENTS, Instrument
+from experiments.runner import run_trial
+from experiments.sampler import PAGE, Sample, joined, thinned
+from experiments.trial import Record, Trial
+from experiments.workloads import WORKLOADS
+
+GRAPH_MODES = [name for name, mode in MODES.items() if mode.enable_backprop]
+OBJECTS = 4096  # bytes that the few Python objects of a specimen may take
+
+
+@functools.cache
+def measured(workload, instrument, mode="lean", collector="off", **parameters):
+    """The record of a trial that is meant to go well."""
+    if workload in WORKLOADS:
+        parameters = {**WORKLOADS[workload].defaults, **parameters}
+    else:
+        workload = named(getattr(specimens, workload))
+    record = run_trial(Trial("tests", workload, parameters, mode, instrument, collector))
+    assert record.outcome == "ok", record.error
+    return record
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS.values())
+def test_an_instrument_says_what_it_is(instrument):
+    assert issubclass(instrument, Instrument)
+    text = instrument.__doc__
+    assert text.splitlines()[0].endswith(".")
+    for part in ("Sees:", "Blind to:", "Cost:", "Source:"):
+        assert part in text
+
+
+def test_every_reading_ends_in_its_unit():
+    for name in INSTRUMENTS:
+        record = measured("square_loop", name, "step16", size=100, rounds=2)
+        for reading in (*record.readings, *record.unavailable):
+            assert reading.endswith(("_bytes", "_seconds", "_count")), reading
+
+
+# traced -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "size", "touched"), [(1, 1, True), (7, 12_345, False)])
+def test_traced_is_exact_for_arrays_touched_or_not(count, size, touched):
+    readings = measured("held", "traced", count=count, size=size, touched=touched).readings
+    assert readings["live_after_forward_array_bytes"] == count * size
+    assert 0 <= readings["live_after_forward_bytes"] - count * size < OBJECTS
+    assert readings["left_array_bytes"] == 0
+    assert readings["left_bytes"] < OBJECTS
+
+
+def test_traced_sees_a_peak_between_two_moments():
+    readings = measured("transient", "traced", size=32_000_000, seconds=0.0).readings
+    assert 0 <= readings["peak_bytes"] - 32_000_000 < OBJECTS
+    assert readings["live_after_forward_array_bytes"] == 0
+
+
+def test_traced_keeps_its_notes_out_of_its_figures():
+    record = measured("blank", "traced", rounds=300)
+    steps = record.details["steps"]
+    assert len(steps) == 900
+    live = [row["live_bytes"] for row in steps]
+    assert max(live) - min(live) < 512
+    assert record.readings["peak_bytes"] < OBJECTS
+    assert record.readings["built_array_bytes"] == 0
+
+
+def test_traced_follows_every_step():
+    record = measured("growing", "traced", rounds=10, size=100_000)
+    live = [row["live_bytes"] for row in record.details["steps"] if row["phase"] == "step"]
+    grown = [round((b - a) / 100_000, 1) for a, b in pairwise(live)]
+    assert grown == [1.0] * 9
+    assert record.readings["live_after_forward_array_bytes"] == 1_000_000  # of the last round
+
+
+def test_traced_finds_what_is_forgotten():
+    readings = measured("forgetful", "traced", size=1_000_000).readings
+    assert readings["left_array_bytes"] == 1_000_000
+    assert readings["left_after_collection_array_bytes"] == 1_000_000
+
+
+def test_traced_tells_what_a_collection_frees():
+    readings = measured("cycles", "traced", count=20, size=10_000).readings
+    assert readings["left_array_bytes"] == 200_000
+    assert readings["left_after_collection_array_bytes"] == 0
+    assert readings["left_after_collection_bytes"] < OBJECTS
+
+
+def test_traced_reads_the_same_in_every_process():
+    first = measured("square_loop", "traced", "step16", size=1_000, rounds=5)
+    again = run_trial(first.trial)
+    assert again.readings == first.readings
+    assert again.details["steps"] == first.details["steps"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_slides_loop_leaves_ten_graphs_with_strong_references_and_none_with_weak(mode):
+    readings = measured("square_loop", "traced", mode, rounds=10, size=10_000).readings
+    strong = MODES[mode].output_refs == "strong"
+    assert readings["left_array_bytes"] == (10 * 4 * 80_000 if strong else 0)
+    assert readings["left_after_collection_array_bytes"] == 0
+
+
+# The collector ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("collector", "enabled", "left"), [("off", 0, 3), ("on", 1, 3), ("each step", 0, 0)]
+)
+def test_the_collector_is_as_the_trial_says(collector, enabled, left):
+    record = measured("collecting", "traced", collector=collector)
+    assert record.results == {"enabled": enabled}
+    assert record.readings["left_array_bytes"] == left * 1_000_000
+
+
+# cycles -------------------------------------------------------------------------------------------
+
+
+def test_cycles_counts_them_and_weighs_their_arrays():
+    record = measured("cycles", "cycles", count=50, size=10_000)
+    assert record.readings["cycle_count"] == 50
+    assert record.readings["cycle_bytes"] == 500_000
+    (shape,) = record.details["shapes"]
+    assert (shape["count"], shape["bytes"], shape["types"]["Node"]) == (50, 500_000, 2)
+    assert record.details["types"]["specimens.Node"] == 100
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_cycles_agrees_with_the_collector(mode):
+    record = measured("square_loop", "cycles", mode, rounds=10, size=1_000)
+    strong = MODES[mode].output_refs == "strong"
+    assert record.readings["cycle_count"] == (30 if strong else 0)
+    assert record.readings["cycle_bytes"] == (10 * 4 * 8_000 if strong else 0)
+    assert record.readings["cycle_objects_count"] == record.readings["collected_objects_count"]
+    assert record.details["cross_check"]["agree"]
+
+
+def test_cycles_notes_every_run_of_the_collector():
+    record = measured("collecting", "cycles", collector="each step")
+    assert record.readings["collector_runs_count"] == 3
+    assert record.readings["collector_collected_count"] >= 3
+    assert record.readings["collector_pause_seconds"] > 0
+    assert record.readings["cycle_count"] == 0
+    assert [row["runs_count"] for row in record.details["collections"]] == [0, 0, 3]
+
+
+def test_cycles_leaves_the_collector_alone():
+    record = measured("cycles", "cycles", collector="on", count=5_000, size=10)
+    assert record.readings["collector_runs_count"] > 0
+    freed = record.readings["collector_collected_count"]
+    assert freed > 0
+    assert record.readings["cycle_count"] + freed / 2 >= 5_000 / 2
+
+
+# resident -----------------------------------------------------------------------------------------
+
+needs_high_water = pytest.mark.skipif(
+    "peak_resident_bytes" in measured("blank", "resident", rounds=1).unavailable,
+    reason="this system does not let a process reset its peak",
+)
+
+
+@needs_high_water
+def test_resident_sees_a_peak_of_five_milliseconds():
+    readings = measured("transient", "resident", size=32_000_000, seconds=0.005).readings
+    assert readings["peak_resident_bytes"] == pytest.approx(32_000_000, rel=0.02)
+    assert readings["left_resident_bytes"] < 1_000_000
+
+
+@needs_high_water
+def test_resident_does_not_see_what_was_never_touched():
+    readings = measured("held", "resident", count=1, size=64_000_000, touched=False).readings
+    assert readings["peak_resident_bytes"] < 1_000_000
+
+
+def test_resident_has_a_curve_with_the_phases_on_it():
+    record = measured("held", "resident", count=1, size=32_000_000, seconds=0.2)
+    curve, phases = record.details["curve"], record.details["phases"]
+    assert [phase for _, phase in phases] == [
+        *("baseline", "built", "forward", "step", "dropped", "collected")
+    ]
+    at = {phase: seconds for seconds, phase in phases}
+    between = [size for seconds, size in curve if at["forward"] < seconds < at["step"]]
+    assert between
+    assert min(between) == pytest.approx(32_000_000, rel=0.02)
+    sampled = record.readings["sampled_peak_resident_bytes"]
+    assert sampled == pytest.approx(32_000_000, rel=0.02)
+    assert not record.details["peak_missed"]
+    assert record.readings["largest_gap_seconds"] > 0
+    assert all(size > -1_000_000 for _, size in curve)  # no zero of a process that had ended
+
+
+def a_record(**readings):
+    trial = Trial("tests", "held", {}, "lean", "resident")
+    details = {"baseline_resident_bytes": 1_000_000}
+    return Record(trial, "ok", readings=readings, details=details)
+
+
+MARKS = [
+    Mark(0.0, "warm-up"),
+    Mark(0.5, "built"),
+    Mark(1.0, "baseline"),
+    Mark(2.0, "built"),
+    Mark(4.0, "dropped"),
+]
+
+
+def test_the_curve_is_joined_from_the_baseline_on():
+    samples = [Sample(0.5, 9_000_000), Sample(1.5, 1_500_000), Sample(3.5, 3_000_000)]
+    record = joined(a_record(peak_resident_bytes=2_000_000), samples, MARKS)
+    assert record.details["curve"] == [[0.5, 500_000], [2.5, 2_000_000]]
+    assert record.details["phases"] == [[0.0, "baseline"], [1.0, "built"], [3.0, "dropped"]]
+    assert record.readings["sampled_peak_resident_bytes"] == 2_000_000
+    assert record.readings["largest_gap_seconds"] == 1.5  # from built at 2.0 to the sample at 3.5
+    assert not record.details["peak_missed"]
+
+
+@pytest.mark.parametrize(("peak", "missed"), [(2_100_000, False), (2_200_000, True)])
+def test_a_curve_that_missed_its_peak_says_so(peak, missed):
+    samples = [Sample(3.0, 3_000_000)]
+    record = joined(a_record(peak_resident_bytes=peak), samples, MARKS)
+    assert record.details["peak_missed"] is missed
+
+
+def test_no_sample_is_no_reading_and_not_zero():
+    record = joined(a_record(), [], MARKS)
+    assert "sampled_peak_resident_bytes" not in record.readings
+    assert record.unavailable["sampled_peak_resident_bytes"] == "no sample came in time"
+
+
+def test_a_curve_is_thinned_without_losing_its_highest_point():
+    curve = [Sample(float(i), PAGE * (i % 7)) for i in range(10_000)]
+    curve[5_001] = Sample(5_001.0, PAGE * 1_000)
+    few = thinned(curve, most=100)
+    assert len(few) <= 100
+    assert max(few, key=lambda one: one.bytes) == curve[5_001]
+    assert [one.seconds for one in few] == sorted(one.seconds for one in few)
+
+
+# clock --------------------------------------------------------------------------------------------
+
+
+def test_clock_finds_forward_and_backward_within_the_whole():
+    readings = measured("chain", "clock", length=5, size=100).readings
+    assert readings["forward_seconds"] > 0
+    assert readings["backward_seconds"] > 0
+    parts = readings["forward_seconds"] + readings["backward_seconds"]
+    assert parts <= readings["wall_seconds"]
+    assert readings["cpu_seconds"] >= 0
+
+
+def test_clock_has_no_reading_of_what_never_came():
+    readings = measured("chain", "clock", "no_grad", length=5, size=100).readings
+    assert "backward_seconds" not in readings
+
+
+# operations ---------------------------------------------------------------------------------------
+
+SAVES = {"square": "input", "sin": "input", "sqrt": "output", "tanh": "output"}
+
+
+@pytest.mark.parametrize(("kind", "saves"), SAVES.items())
+def test_the_floor_of_a_chain_is_its_closed_form(kind, saves):
+    readings = measured("chain", "operations", kind=kind, length=10, size=20_000).readings
+    assert readings["operation_count"] == 10
+    assert readings["floor_bytes"] == chain_floor(10, 160_000, saves=saves)
+
+
+@pytest.mark.parametrize("mode", GRAPH_MODES)
+def test_the_floor_is_the_same_in_every_mode(mode):
+    readings = measured("chain", "operations", mode, length=10, size=20_000).readings
+    assert readings["floor_bytes"] == chain_floor(10, 160_000, saves="input")
+
+
+def test_the_floor_of_a_diamond():
+    record = measured("diamond", "operations", size=1_000)
+    assert record.details["operations"] == {"Square": 2, "Mul": 1}
+    # x stands; the rule of Mul reads y**2 and y, takes the gradient of z and gives two.
+    assert record.readings["floor_bytes"] == 6 * 8_000
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_no_peak_lies_under_its_floor(mode):
+    sizes = {"size": 2_000, "length": 12}
+    floor = measured("chain", "operations", mode, **sizes).readings["floor_bytes"]
+    assert measured("chain", "traced", mode, **sizes).readings["peak_bytes"] >= floor
+
+
+def test_lean_reaches_the_floor_of_a_chain():
+    peak = measured("chain", "traced", length=10, size=100_000).readings["peak_bytes"]
+    floor = chain_floor(10, 800_000, saves="input", result="held")
+    assert floor <= peak < floor + 100_000
+
+
+def test_operations_puts_the_engine_back():
+    from autodiff import Function
+    from autodiff.functions import elementwise
+    from experiments.instruments.operations import Operations
+
+    before = dict(vars(Function)), dict(vars(elementwise.Square))
+    instrument = Operations()
+    for phase in ("baseline", "built"):
+        instrument.at(phase)
+    specimens.diamond(None)(lambda moment: None)
+    assert vars(Function)["__call__"] is not before[0]["__call__"]
+    for phase in ("dropped", "collected"):
+        instrument.at(phase)
+    instrument.close()
+    assert (dict(vars(Function)), dict(vars(elementwise.Square))) == before
+    assert instrument.readings["operation_count"] == 3
