@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import autodiff as ad
-from autodiff import Variable, checkpoint, grad, gradient_check, using_mode
+from autodiff import MemoryMode, Variable, checkpoint, grad, gradient_check, using_mode
 
 CALLS: list[int] = []
 
@@ -21,13 +21,7 @@ def four_sines(x: Variable) -> Variable:
     return x
 
 
-@pytest.fixture(params=["step16", "step17", "step18", "lean"])
-def mode(request: pytest.FixtureRequest) -> Any:
-    with using_mode(request.param):
-        yield request.param
-
-
-def test_gradients_are_bit_equal_and_the_part_is_computed_twice(mode: str) -> None:
+def test_gradients_are_bit_equal_and_the_part_is_computed_twice(mode: MemoryMode) -> None:
     plain, x = Variable(np.linspace(0, 2, 7)), Variable(np.linspace(0, 2, 7))
     four_sines(four_sines(plain)).backward()
     CALLS.clear()
@@ -58,7 +52,7 @@ def test_it_keeps_inputs_only() -> None:
     assert 11 <= peak(4, whole=False) < 11.3  # 4 inputs, 3 inside, two results, two gradients
 
 
-def test_several_inputs_and_outputs_numbers_and_the_same_one_twice(mode: str) -> None:
+def test_several_inputs_and_outputs_numbers_and_the_same_one_twice(mode: MemoryMode) -> None:
     def both(a: Variable, b: Variable, c: Any) -> tuple[Variable, Variable]:
         return a * b * c, ad.sin(a)
 
@@ -71,7 +65,7 @@ def test_several_inputs_and_outputs_numbers_and_the_same_one_twice(mode: str) ->
     assert float(twice) == 4
 
 
-def test_it_nests_and_can_be_differentiated_again(mode: str) -> None:
+def test_it_nests_and_can_be_differentiated_again(mode: MemoryMode) -> None:
     def inner(x: Variable, w: Variable) -> Variable:
         return ad.tanh(x * w)
 

@@ -13,15 +13,9 @@ import numpy as np
 import pytest
 
 import autodiff as ad
-from autodiff import MODES, Function, MemoryMode, Variable, grad, using_config, using_mode
+from autodiff import Function, MemoryMode, Variable, grad, using_config, using_mode
 
 RECORDING = ["step16", "step17", "step18", "lean"]
-
-
-@pytest.fixture(params=RECORDING)
-def mode(request: pytest.FixtureRequest) -> Any:
-    with using_mode(request.param):
-        yield MODES[request.param]
 
 
 def of(value: float, name: str | None = None) -> Variable:
@@ -632,6 +626,7 @@ def test_what_is_no_part_of_a_graph_says_so() -> None:
 # Misuse -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.forward
 @pytest.mark.parametrize(
     ("data", "names"),
     [(1.0, "float"), ([1.0], "list"), ("x", "str"), (np.float64(1), "float64"), (of, "function")],
@@ -644,6 +639,7 @@ def test_data_that_is_no_array_is_named(data: Any, names: str) -> None:
             of(1).data = data
 
 
+@pytest.mark.forward
 @pytest.mark.parametrize("dtype", ["object", "complex", "U1", "datetime64[s]"])
 def test_arrays_that_are_not_of_real_numbers_are_refused(dtype: str) -> None:
     data = np.zeros(1, dtype)

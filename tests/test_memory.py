@@ -32,6 +32,7 @@ def describe(mode: MemoryMode) -> str:
 # The named modes ----------------------------------------------------------------------------------
 
 
+@pytest.mark.forward
 def test_the_ladder_of_named_modes() -> None:
     strong = MemoryMode(True, "strong", "inputs", True, True)
     assert list(MODES.items()) == [
@@ -44,6 +45,7 @@ def test_the_ladder_of_named_modes() -> None:
     assert MemoryMode() == MODES["lean"]
 
 
+@pytest.mark.forward
 def test_a_mode_is_a_value() -> None:
     assert hash(MemoryMode()) == hash(MODES["lean"])
     with pytest.raises(AttributeError):
@@ -110,6 +112,7 @@ def test_every_mode_gives_bit_equal_second_derivatives(seed: int) -> None:
         assert second(mode) == expected, describe(mode)
 
 
+@pytest.mark.forward
 @pytest.mark.parametrize("mode", [m for m in ALL_MODES if not m.enable_backprop], ids=describe)
 def test_without_backprop_every_mode_computes_the_same_and_records_nothing(
     mode: MemoryMode,
