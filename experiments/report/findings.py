@@ -1,0 +1,73 @@
+"""The findings as Markdown, for people who read in a terminal or on a code host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from experiments.report.answers import Answer
+from experiments.report.blocks import Block, Chart, Section, Table, Text
+from experiments.report.words import NO_RECORDS, tally
+from experiments.trial import Record
+
+SIGNS = {"plain": "", "note": "> ", "good": "", "warning": "> **Note.** "}
+
+
+def findings(
+    asked: Sequence[Answer], sections: Sequence[Section], records: Sequence[Record]
+) -> str:
+    """The same story as the page's, with a table in place of each chart."""
+    parts = [
+        "# Memory modes compared" + (f": {', '.join(a.study for a in asked)}" if asked else "")
+    ]
+    if not records:
+        parts.append(NO_RECORDS)
+    for answer in asked:
+        parts.append(f"**Question.** {answer.question}")
+        parts.append(
+            "**Answer.**\n\n" + "\n".join(f"{n}. {s}" for n, s in enumerate(answer.sentences, 1))
+        )
+    if records:
+        parts.append(
+            f"{tally(records)} The pictures are in `report.html`, the figures in `records.jsonl`."
+        )
+    for section in sections:
+        parts += _section(section, 2)
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(section: Section, level: int) -> Iterator[str]:
+    yield f"{'#' * level} {section.title}"
+    if section.lead:
+        yield section.lead
+    for block in section.blocks:
+        yield from _block(block, level)
+
+
+def _block(block: Block, level: int) -> Iterator[str]:
+    match block:
+        case Text(words, tone):
+            yield SIGNS[tone] + words
+        case Table():
+            yield _table(block)
+        case Chart(says=says, table=table) if table:
+            yield says
+            yield _table(table)
+        case Section():
+            yield from _section(block, level + 1)
+
+
+def _table(table: Table) -> str:
+    if not table.rows:
+        return f"*{table.caption}: nothing.*"
+    marks = [
+        ":--" if n < table.headings or name in table.prose else "--:"
+        for n, name in enumerate(table.columns)
+    ]
+    rows = [table.columns, marks, *table.rows]
+    lines = ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
+    return f"*{table.caption}*\n\n" + "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    """A cell on one line, its bars kept from ending it."""
+    return " ".join(text.split()).replace("|", "\\|")

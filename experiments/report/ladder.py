@@ -1,0 +1,154 @@
+"""What each mode holds: at most, when the gradients are there, and when all should be gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bokeh.plotting import figure
+
+from experiments.estimates import Arm, Estimate, arm, floor_of, of_reading, towering
+from experiments.report.absence import briefly, why_absent
+from experiments.report.blocks import Chart, Section, Table, Text
+from experiments.report.charts import Mark, bars
+from experiments.report.looks import in_order, mode_look
+from experiments.report.words import (
+    NONE,
+    arm_text,
+    axis_title,
+    byte_unit,
+    bytes_text,
+    collector_text,
+    count_text,
+    listed,
+    range_text,
+    repeats_text,
+    row_text,
+    share_collector,
+)
+from experiments.trial import Record
+
+FIGURES = {
+    "peak_bytes": "peak",
+    "live_after_forward_bytes": "live after forward",
+    "live_after_backward_bytes": "live after backward",
+    "left_bytes": "left behind",
+    "left_after_collection_bytes": "left after a collection",
+}
+TITLE = "What each mode holds"
+
+Estimates = Mapping[str, Mapping[Arm, Estimate]]
+
+
+def ladder(records: Sequence[Record]) -> Section:
+    """Peak, live after backward and left behind, mode by mode, and the floor beside them."""
+    arms = in_order(arm(r) for r in records if r.trial.instrument == "traced")
+    if not arms:
+        return Section(TITLE, [Text("Not measured: this run has no `traced` trial of it.", "note")])
+    found = {reading: of_reading(records, reading) for reading in FIGURES}
+    floors = {a: floor for a in arms if (floor := floor_of(records, a))}
+    alone = share_collector(arms)
+    table = _table(records, arms, found, floors)
+    tall = towering({a: e.high for a, e in found["peak_bytes"].items()})
+    others = [a for a in arms if a not in tall]
+    whole = Chart(
+        title="Memory held, mode by mode",
+        says=_says(arms, found["peak_bytes"], floors),
+        draw=lambda: _draw(records, arms, found, floors, alone=alone),
+        table=None if tall else table,
+    )
+    if not tall:
+        return Section(TITLE, [whole])
+    names = listed(f"`{arm_text(a, alone=alone)}`" for a in in_order(tall))
+    closer = Chart(
+        title="Memory held, the lower modes",
+        says=f"Closer: the same without {names}.",
+        draw=lambda: _draw(records, others, found, floors, alone=alone),
+        table=table,
+    )
+    return Section(TITLE, [whole, closer])
+
+
+def _says(
+    arms: Sequence[Arm], peaks: Mapping[Arm, Estimate], floors: Mapping[Arm, Estimate]
+) -> str:
+    if not peaks:
+        return "No trial ended well enough to tell."
+    alone = share_collector(arms)
+    ranked = sorted((a for a in arms if a in peaks), key=lambda a: peaks[a].median)
+    lowest, highest = (
+        f"{bytes_text(peaks[a].median)} (`{arm_text(a, alone=alone)}`)"
+        for a in (ranked[0], ranked[-1])
+    )
+    words = [f"Peaks from {lowest} to {highest}." if len(ranked) > 1 else f"The peak is {lowest}."]
+    if alone:
+        words.append(f"{collector_text(arms[0].collector).capitalize()}.")
+    words.append(repeats_text(peaks.values()))
+    if not floors:
+        words.append("The floor was not measured.")
+    return " ".join(words)
+
+
+def _draw(
+    records: Sequence[Record],
+    arms: Sequence[Arm],
+    found: Estimates,
+    floors: Mapping[Arm, Estimate],
+    *,
+    alone: bool,
+) -> figure:
+    readings = _charted(found)
+    drawn = [*(found[r].get(a) for r in readings for a in arms), *(floors.get(a) for a in arms)]
+    per, unit = byte_unit(max((e.high for e in drawn if e), default=0.0))
+
+    def mark(reading: str, a: Arm) -> Mark:
+        estimate = found[reading].get(a)
+        missing = briefly(why_absent(records, a, reading, "traced"))
+        return Mark.of(
+            row_text(a, alone=alone), mode_look(a.mode), estimate, per, bytes_text, missing
+        )
+
+    return bars(
+        [row_text(a, alone=alone) for a in arms],
+        {FIGURES[reading]: [mark(reading, a) for a in arms] for reading in readings},
+        [
+            Mark.of(row_text(a, alone=alone), mode_look(a.mode), floors[a], per, bytes_text)
+            for a in arms
+            if a in floors
+        ],
+        x_title=f"memory above the start, {unit}",
+        y_title=axis_title(alone=alone),
+    )
+
+
+def _charted(found: Estimates) -> list[str]:
+    """What the chart shows: where nobody goes backward, what the forward left stands for it."""
+    gradients = bool(found["live_after_backward_bytes"])
+    live = "live_after_backward_bytes" if gradients else "live_after_forward_bytes"
+    return ["peak_bytes", live, "left_bytes"]
+
+
+def _table(
+    records: Sequence[Record],
+    arms: Sequence[Arm],
+    found: Estimates,
+    floors: Mapping[Arm, Estimate],
+) -> Table:
+    alone = share_collector(arms)
+    rows = []
+    for a in arms:
+        name = arm_text(a, alone=alone)
+        for reading, words in FIGURES.items():
+            arrays = of_reading(records, reading.replace("_bytes", "_array_bytes")).get(a)
+            missing = why_absent(records, a, reading, "traced")
+            rows.append([name, words, *_cells(found[reading].get(a), arrays, missing)])
+        missing = why_absent(records, a, "floor_bytes", "operations")
+        rows.append([name, "floor L*", *_cells(floors.get(a), None, missing)])
+    columns = ["Mode", "Figure", "Median", "Lowest to highest", "Arrays alone", "Trials"]
+    return Table("Memory held, above what was there at the start", columns, rows, 2, folded=True)
+
+
+def _cells(found: Estimate | None, arrays: Estimate | None, missing: str) -> list[str]:
+    alone = bytes_text(arrays.median) if arrays else NONE
+    if found is None:
+        return [missing, NONE, alone, NONE]
+    return [bytes_text(found.median), range_text(found, bytes_text), alone, count_text(found.n)]

@@ -1,0 +1,75 @@
+"""How modes, measures and phases look, the same all over the report.
+
+A mode has a colour (Okabe and Ito's, which colour-blind readers can tell apart), a line and a shape
+of its own, so that it can be told without its colour; a measure has a pattern, a phase a marker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from experiments.estimates import Arm
+from experiments.trial import Collector
+
+
+@dataclass(frozen=True)
+class ModeLook:
+    colour: str
+    dash: str
+    marker: str
+
+
+# In the order in which a reader of the book meets them; a mode of another name comes after these.
+MODES = {
+    "step16": ModeLook("#D55E00", "solid", "circle"),
+    "step17": ModeLook("#E69F00", "dashed", "square"),
+    "step18": ModeLook("#0072B2", "dashdot", "triangle"),
+    "lean": ModeLook("#009E73", "solid", "diamond"),
+    "no_grad": ModeLook("#CC79A7", "dotted", "inverted_triangle"),
+}
+OTHERS = (
+    ModeLook("#56B4E9", "dotdash", "hex"),
+    ModeLook("#8C8C8C", "dashed", "star"),
+    ModeLook("#B0A000", "dotted", "plus"),
+)
+
+# From the easiest to understand on; a workload of another name comes after these.
+WORKLOADS = {
+    "square_loop": "The loop of the book's step 17: round after round, a new graph takes over the "
+    "names of the last one.",
+    "chain": "One operation after the other on large arrays, forward and backward.",
+    "funnel": "Arrays that halve at every stage, wide early and narrow late, forward and backward.",
+    "goldstein_price": "Many operations on single numbers, forward and backward: what the graph "
+    "itself costs.",
+    "mlp_digits": "A small network learns to read real handwritten digits.",
+    "inference": "The same kind of network only answers: forward, and nobody wants a gradient.",
+}
+
+PHASES = {
+    "built": ("square_pin", "◇", "built"),
+    "forward": ("triangle", "▲", "forward done"),
+    "backward": ("inverted_triangle", "▼", "backward done"),
+    "step": ("circle", "●", "round over"),
+    "dropped": ("x", "✕", "last reference dropped"),
+    "collected": ("diamond", "◆", "collector called"),
+}
+
+
+COLLECTORS: tuple[Collector, ...] = ("off", "on", "each step")
+
+
+def mode_look(mode: str) -> ModeLook:
+    """The look of a mode, which is the same for the same name in every run."""
+    return MODES.get(mode) or OTHERS[sum(mode.encode()) % len(OTHERS)]
+
+
+def in_order(arms: Iterable[Arm]) -> list[Arm]:
+    """Arms in the ladder's order, and in the collector's within a mode."""
+    ladder = list(MODES)
+
+    def place(arm: Arm) -> tuple[int, str, int]:
+        rung = ladder.index(arm.mode) if arm.mode in ladder else len(ladder)
+        return rung, arm.mode, COLLECTORS.index(arm.collector)
+
+    return sorted(set(arms), key=place)

@@ -1,0 +1,101 @@
+"""How it was measured: what each instrument sees and is blind to, and which trials there were."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from experiments.estimates import Arm, by_subject
+from experiments.report.blocks import Block, Section, Table, Text
+from experiments.report.looks import in_order
+from experiments.report.words import NONE, count_text, subject_names
+from experiments.trial import Record
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """What a reader has to know of an instrument to believe it as far as it deserves."""
+
+    sees: str
+    blind_to: str
+    costs: str
+
+
+INSTRUMENTS = {
+    "traced": Measuring(
+        "Every byte that Python and NumPy ask for, exactly, touched or not; the arrays apart "
+        "(tracemalloc).",
+        "What C libraries allocate for themselves, such as a BLAS's work space; what the operating "
+        "system pays.",
+        "Small operations take several times as long, large arrays do not.",
+    ),
+    "resident": Measuring(
+        "The pages that the process has in memory: the kernel's own peak (VmHWM), which no short "
+        "peak escapes, and a curve of samples from outside (memory_profiler, psutil).",
+        "Memory asked for and not touched; memory freed that the allocator holds back or finds "
+        "again. The samples miss what is shorter than the time between them.",
+        "None to memory; some ten microseconds at each phase.",
+    ),
+    "cycles": Measuring(
+        "Every cycle that only a collection frees, by shape, and the arrays that it holds, found "
+        "without freeing anything; the collector's runs and pauses; types (objgraph).",
+        "Cycles through C objects that hide what they refer to; bytes of anything but arrays.",
+        "A call for each run of the collector; a walk over all objects once the work is done.",
+    ),
+    "clock": Measuring(
+        "Elapsed and processor time, freeing included, and the share of forward and of backward.",
+        "Why. What else the machine did meanwhile shows in the range.",
+        "Under a microsecond for each moment.",
+    ),
+    "operations": Measuring(
+        "Which arrays each operation takes, gives and declares that its gradient rule reads, in "
+        "order: of that the floor L* is counted.",
+        "Temporaries within an operation, and what is allocated outside of operations.",
+        "Some ten microseconds for each operation, which is why it measures nothing else.",
+    ),
+}
+
+WORDS = (
+    "Each trial ran in a process of its own, with one instrument, since instruments disturb each "
+    "other. Every figure is counted above what was there before the workload was built. "
+    "**Peak** is the highest point, **live** is what is held at a moment, **left** is what is "
+    "still there when the last reference is dropped and no collection has run. A figure is the "
+    "median of its trials, with the lowest and the highest; a ratio is that of two medians, and "
+    "its range is the widest that theirs allow. KiB and MiB are 2^10 and 2^20 bytes."
+)
+
+
+def method(records: Sequence[Record]) -> Section:
+    """Each instrument's sight, blindness and cost, and how many trials of each there were."""
+    used = dict.fromkeys(r.trial.instrument for r in records)
+    unknown = Measuring(*["This report has no description of it."] + [NONE] * 2)
+    rows = [
+        [f"`{name}`", m.sees, m.blind_to, m.costs]
+        for name in sorted(used, key=[*INSTRUMENTS, *used].index)
+        for m in [INSTRUMENTS.get(name, unknown)]
+    ]
+    columns = ["Instrument", "Sees", "Is blind to", "Costs"]
+    blocks: list[Block] = [Text(WORDS), Table("The instruments", columns, rows, prose=columns[1:])]
+    blocks += [_coverage(records, list(used))]
+    return Section("How it was measured", blocks)
+
+
+def _coverage(records: Sequence[Record], instruments: Sequence[str]) -> Table:
+    """How many trials there are of what: what is missing shows here."""
+    groups = by_subject(records)
+    names = subject_names(list(groups))
+    rows = []
+    for s, group in groups.items():
+        for a in in_order(Arm(r.trial.mode) for r in group):
+            mine = [r for r in group if r.trial.mode == a.mode]
+            rows.append([names[s], a.mode, *(_number(mine, name) for name in instruments)])
+    columns = ["Workload", "Mode", *instruments]
+    return Table("Trials of each kind", columns, rows, 2, folded=True)
+
+
+def _number(records: Sequence[Record], instrument: str) -> str:
+    outcomes = [r.outcome for r in records if r.trial.instrument == instrument]
+    if not outcomes:
+        return NONE
+    failed = len(outcomes) - outcomes.count("ok")
+    return count_text(len(outcomes)) + (f" ({failed} failed)" if failed else "")

@@ -1,0 +1,81 @@
+"""What is alive at each moment that a workload names, round by round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from experiments.estimates import Arm
+from experiments.report.blocks import Section, Table
+from experiments.report.traces import Axis, Trace, by_collector, chart_of, first_traces, nothing
+from experiments.report.words import NONE, bytes_text, count_text
+from experiments.trial import Record
+
+TITLE = "Live memory, round by round"
+WITHIN_ROUND = {
+    "forward": 1 / 3,
+    "backward": 2 / 3,
+    "step": 1.0,
+    "dropped": 1 / 3,
+    "collected": 2 / 3,
+}
+
+
+def moments(records: Sequence[Record]) -> Section:
+    """The bytes that stand at each moment: what climbs from round to round stays."""
+    traces = first_traces(records, "traced", "steps", _read)
+    if not traces:
+        return nothing(TITLE, "traced")
+    charts = [
+        chart_of(TITLE, group, ROUNDS, _table(group)) for group in by_collector(traces).values()
+    ]
+    return Section(
+        TITLE, charts, lead="A line that climbs from round to round is memory that stays."
+    )
+
+
+def _read(record: Record) -> Trace:
+    """Each moment at its place in its round, so that modes line up that name fewer of them."""
+    phases, rounds = [], 0
+    for phase, live in _phases(record):
+        phases.append((rounds + WITHIN_ROUND.get(phase, 0.0), live, phase))
+        rounds += phase == "step"
+    return Trace([x for x, _, _ in phases], [y for _, y, _ in phases], phases)
+
+
+def _phases(record: Record) -> Iterator[tuple[str, float]]:
+    """The phases in their order, and the bytes that were alive then."""
+    yield "built", record.readings.get("built_bytes", 0.0)
+    for step in record.details["steps"]:
+        yield step["phase"], step["live_bytes"]
+    yield "dropped", record.readings["left_bytes"]
+    if "left_after_collection_bytes" in record.readings:
+        yield "collected", record.readings["left_after_collection_bytes"]
+
+
+def _round_text(at: float) -> str:
+    return f"round {count_text(max(1, -(-at // 1)))}"
+
+
+ROUNDS = Axis(says=_round_text, scaled=lambda longest: (1.0, "rounds"), marked=40, whole=True)
+
+
+def _table(traces: Mapping[Arm, Trace]) -> Table:
+    """The first and the last round, and the ends: by these it can be seen whether it climbs."""
+    rows = []
+    for a, trace in traces.items():
+        live: dict[str, list[float]] = {}
+        for _, held, phase in trace.phases:
+            live.setdefault(phase, []).append(held)
+        rounds = live.get("step", [])
+        shown = [rounds[:1], rounds[-1:], live.get("dropped", []), live.get("collected", [])]
+        cells = [bytes_text(found[0]) if found else NONE for found in shown]
+        rows.append([a.mode, count_text(len(rounds)), *cells])
+    columns = [
+        "Mode",
+        "Rounds",
+        "After the first",
+        "After the last",
+        "Last reference dropped",
+        "Collected",
+    ]
+    return Table("Live memory in the first and the last round", columns, rows, folded=True)

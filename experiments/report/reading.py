@@ -1,0 +1,56 @@
+"""A run's records, from its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from experiments.report.looks import MODES, WORKLOADS
+from experiments.trial import Record
+
+RECORDS = "records.jsonl"
+
+
+def read(folder: Path) -> list[Record]:
+    """The run's records in the report's order; of a trial that ran twice, the later one.
+
+    Raises FileNotFoundError where the folder holds no run, and ValueError, naming file, line and
+    field, where a line is no record.
+    """
+    path = folder / RECORDS
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: there is no such file; name the folder of a run, which holds one"
+        )
+    latest = {}
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                record = Record.from_line(line)
+            except ValueError as error:
+                raise ValueError(
+                    f"{path}, line {number}: {error}. Take the line out to report the other trials."
+                ) from None
+            latest[record.trial.key] = record
+    return in_reading_order(latest.values())
+
+
+def in_reading_order(records: Iterable[Record]) -> list[Record]:
+    """Records by workload, mode and repeat, however they were run."""
+    return sorted(records, key=_place)
+
+
+def _place(record: Record) -> tuple[object, ...]:
+    trial = record.trial
+    workloads, modes = list(WORKLOADS), list(MODES)
+    return (
+        workloads.index(trial.workload) if trial.workload in workloads else len(workloads),
+        trial.workload,
+        [(name, str(type(value)), value) for name, value in sorted(trial.parameters.items())],
+        modes.index(trial.mode) if trial.mode in modes else len(modes),
+        trial.mode,
+        trial.instrument,
+        trial.collector,
+        trial.seed,
+        trial.repeat,
+    )

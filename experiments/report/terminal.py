@@ -1,0 +1,81 @@
+"""What a run says in the terminal when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from experiments.estimates import Arm, arm, by_subject, of_reading, over_floor
+from experiments.report.looks import in_order
+from experiments.report.reading import in_reading_order
+from experiments.report.results import equal_in_words
+from experiments.report.words import (
+    NO_RECORDS,
+    NONE,
+    format_of,
+    share_collector,
+    subject_names,
+    tally,
+    times_text,
+)
+from experiments.trial import Record
+
+COLUMNS = {
+    "peak_bytes": "peak",
+    "live_after_backward_bytes": "live",
+    "left_bytes": "left",
+    "cycle_count": "cycles",
+    "wall_seconds": "time",
+}
+
+
+def summary(records: Sequence[Record]) -> RenderableType:
+    """A line for each workload and mode, then how the trials ended."""
+    if not records:
+        return Text(NO_RECORDS.replace("`", ""))
+    ordered = in_reading_order(records)
+    failed = any(r.outcome != "ok" for r in ordered)
+    return Group(
+        _table(ordered),
+        Text(tally(ordered), style="yellow" if failed else "green"),
+        Text(equal_in_words(ordered).replace("`", "")),
+    )
+
+
+def _table(records: Sequence[Record]) -> Table:
+    groups = by_subject(records)
+    names = subject_names(list(groups))
+    floors = {s: over for s, group in groups.items() if (over := over_floor(group))}
+    several = any(not share_collector(_rows(group)) for group in groups.values())
+    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
+    for title in ("workload", "mode", *(["collector"] if several else [])):
+        table.add_column(title, no_wrap=True)
+    read = [r for r in COLUMNS if any(r in record.readings for record in records)]
+    for title in (*(COLUMNS[r] for r in read), *(["/ floor"] if floors else [])):
+        table.add_column(title, justify="right", no_wrap=True)
+    for s, group in groups.items():
+        for n, a in enumerate(_rows(group)):
+            cells = [_figure(group, reading, a) for reading in read]
+            if floors:
+                cells.append(times_text(floors[s][a].median) if a in floors.get(s, {}) else NONE)
+            setting = [a.collector] if several else []
+            table.add_row("" if n else names[s], a.mode, *setting, *cells)
+        table.add_section()
+    return table
+
+
+def _rows(records: Sequence[Record]) -> list[Arm]:
+    """The arms of the instrument that the peaks come from, or all where it was not used."""
+    traced = [arm(r) for r in records if r.trial.instrument == "traced"]
+    return in_order(traced or [arm(r) for r in records])
+
+
+def _figure(records: Sequence[Record], reading: str, where: Arm) -> str:
+    """A figure of the arm; where another instrument had one setting of the collector, of that."""
+    found = of_reading(records, reading)
+    same_mode = [e for a, e in found.items() if a.mode == where.mode]
+    figure = found.get(where) or (same_mode[0] if len(same_mode) == 1 else None)
+    return format_of(reading)(figure.median) if figure else NONE
