@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -142,7 +143,8 @@ class Linear(PerInput):
 
     def grad1(self, gy: Any) -> Any:
         x, _ = self.saved
-        rows, gys = np.reshape(x, (-1, x.shape[-1])), np.reshape(gy, (-1, gy.shape[-1]))
+        count = math.prod(x.shape[:-1])
+        rows, gys = (np.reshape(a, (count, a.shape[-1])) for a in (x, gy))
         return np.matmul(np.transpose(rows), gys)
 
     def grad2(self, gy: Any) -> Any:
