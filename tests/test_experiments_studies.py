@@ -12,6 +12,7 @@ import pytest
 
 from autodiff import MODES
 from experiments.instruments import INSTRUMENTS
+from experiments.report.answers import ASKED
 from experiments.studies import DEFAULT_STUDY, Study, studies
 from experiments.trial import Trial
 from experiments.workloads import WORKLOADS
@@ -36,6 +37,10 @@ def test_a_study_asks_a_question_of_things_that_exist(study: Study) -> None:
     assert set(study.workloads) <= WORKLOADS.keys()
     assert set(study.modes) <= MODES.keys()
     assert study.instruments.keys() <= INSTRUMENTS.keys()
+
+
+def test_the_report_repeats_the_question(study: Study) -> None:
+    assert ASKED[study.name].question == study.question
 
 
 def test_the_ladder_is_every_mode_on_every_workload_with_every_instrument() -> None:

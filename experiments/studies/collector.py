@@ -6,11 +6,12 @@ from experiments.studies import Study
 
 STUDY = Study(
     name="collector",
-    question="What do strong references cost with the collector on, or called after every step?",
+    question="How much do strong references cost if the collector is on, or called after every "
+    "step?",
     answered_by="The peak under step16 in the three states of the collector beside step17's, and "
     "the time that its runs take.",
     workloads=("square_loop", "goldstein_price", "mlp_digits"),
-    modes=("step16", "step17", "lean"),
+    modes=("step16", "step17"),
     instruments={
         "traced": ("off", "on", "each step"),
         "cycles": ("off", "on", "each step"),

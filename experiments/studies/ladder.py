@@ -8,7 +8,8 @@ from experiments.workloads import WORKLOADS
 
 STUDY = Study(
     name="ladder",
-    question="What does each mode keep alive, until when, and what does it cost to keep less?",
+    question="What does each memory mode keep alive, until when, and what does it cost to keep "
+    "less?",
     answered_by="The peak, what is live after backward and what is left behind, mode by mode, "
     "beside the time that each takes; all modes must give the same results to the last bit.",
     workloads=tuple(WORKLOADS),
