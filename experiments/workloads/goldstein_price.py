@@ -15,8 +15,8 @@ def goldstein(x: Variable, y: Variable) -> Variable:
     return (1 + (x + y + 1) ** 2 * a) * (30 + (2 * x - 3 * y) ** 2 * b)
 
 
-@workload(quick={"rounds": 50})
-def goldstein_price(rng: np.random.Generator, *, rounds: int = 200) -> Step:
+@workload(quick={"rounds": 20})
+def goldstein_price(rng: np.random.Generator, *, rounds: int = 100) -> Step:
     """The Goldstein-Price function and its gradient at many points: the price of the graph itself.
 
     Every array holds one number, so that what a mode keeps alive is objects more than data.
