@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from autodiff import MODES
-from experiments import runner
+from experiments import report, runner
 from experiments.instruments import INSTRUMENTS
 from experiments.studies import DEFAULT_STUDY, Study, studies
 from experiments.trial import Collector, Record, RecordError, Trial, Value
@@ -189,8 +189,6 @@ def report_(run: str, /) -> int:
     if not folders:
         there = sorted(path.parent.name for path in REPORTS.glob(f"*/{records}"))
         raise UsageError(f"{run!r} is no run: it has no {records}. {_choices('run', there, run)}")
-    from experiments import report  # it takes a second, which the other commands need not
-
     print(report.write(folders[0]))
     return OK
 
@@ -396,14 +394,7 @@ class _Progress:
 
 def _conclude(records: Sequence[Record], folder: Path) -> int:
     """Write the report; show what was found, where the report is, and whether all went well."""
-    from experiments import report
-
     page = report.write(folder)
     Console(highlight=False).print(report.summary(records))
-    failed = sum(record.outcome != "ok" for record in records)
-    if failed:
-        Console(stderr=True, highlight=False).print(
-            f"{failed} of {len(records)} trials did not end well; the report says which and why."
-        )
     print(page)
-    return SOME_FAILED if failed else OK
+    return OK if all(record.outcome == "ok" for record in records) else SOME_FAILED
