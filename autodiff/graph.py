@@ -82,7 +82,8 @@ class Function:
                 f"this {type(self).__name__} has been applied already; a Function is one "
                 "application: make a new one"
             )
-        arrays = [x._data if isinstance(x, Variable) else self._operand(x) for x in inputs]
+        alone = len(inputs) == 1
+        arrays = [x._array if isinstance(x, Variable) else self._operand(x, alone) for x in inputs]
         results = self._results(arrays if self.saves is not None else all_arrays(arrays))
         mode = settings().mode
         if not mode.enable_backprop:
@@ -95,9 +96,12 @@ class Function:
             outputs = self._record(mode, inputs, arrays, results)
         return outputs if len(outputs) > 1 else outputs[0]
 
-    def _operand(self, x: Operand) -> Any:
-        """What forward gets for a constant: an array, or the number itself for its weak typing."""
-        if type(x) in (int, float, bool):
+    def _operand(self, x: Operand, alone: bool) -> Any:
+        """What forward gets for a constant: an array, or, beside others, the number itself.
+
+        So NumPy types it weakly: a number makes no float64 of a float32 array.
+        """
+        if type(x) in (int, float, bool) and not alone:
             return x
         return real_array(as_array(x), f"{type(self).__name__} takes Variables, numbers or")
 

@@ -34,11 +34,11 @@ class Variable:
     Raises TypeError for any other data. Source: steps 1, 7, 14, 18 and 19 of the book.
     """
 
-    __slots__ = ("_data", "_grad", "grad_var", "name", "requires_grad", "_source", "__weakref__")
+    __slots__ = ("_array", "_grad", "grad_var", "name", "requires_grad", "_source", "__weakref__")
     __array_priority__ = 200
     __hash__ = object.__hash__
 
-    _data: Array | None
+    _array: Array | None
     _grad: Array | None
     grad_var: Variable | None  # the gradient as a Variable, after backward(create_graph=True)
     name: str | None
@@ -48,7 +48,7 @@ class Variable:
     def __init__(
         self, data: Array | None, name: str | None = None, requires_grad: bool = True
     ) -> None:
-        self._data = None if data is None else real_array(data, "a Variable holds")
+        self._array = None if data is None else real_array(data, "a Variable holds")
         self._grad = self.grad_var = self._source = None
         self.name = name
         self.requires_grad = requires_grad
@@ -57,7 +57,7 @@ class Variable:
     def data(self) -> Any:
         """The array. Assigning it replaces the array and leaves every graph as it is."""
         try:
-            return self._data
+            return self._array
         except AttributeError:
             raise RuntimeError(
                 "this input's data was not kept: the Function's rule does not read it. Under "
@@ -67,7 +67,7 @@ class Variable:
     @data.setter
     def data(self, data: Any) -> None:
         array = as_array(data) if isinstance(data, np.generic) else data
-        self._data = None if data is None else real_array(array, "a Variable holds")
+        self._array = None if data is None else real_array(array, "a Variable holds")
 
     @property
     def grad(self) -> Array | None:
@@ -336,7 +336,7 @@ def unchecked(data: Any, source: Source | None, requires_grad: bool = True) -> V
     """A Variable on data that needs no check; data that is None is left out, and so unreadable."""
     variable = Variable.__new__(Variable)
     if data is not None:
-        variable._data = data
+        variable._array = data
     variable._grad = variable.grad_var = variable.name = None
     variable.requires_grad = requires_grad
     variable._source = source
