@@ -59,7 +59,7 @@ def sum_to_shape(x: Any, shape: tuple[int, ...]) -> Any:
     Raises ValueError where it cannot have been.
     """
     lead = x.ndim - len(shape)
-    if lead < 0 or any(n not in (1, m) for n, m in zip(shape, x.shape[lead:])):
+    if lead < 0 or any(n not in (1, m) for n, m in zip(shape, x.shape[lead:], strict=True)):
         raise ValueError(f"shape {x.shape} cannot be summed to {shape}: it is no broadcast of it")
     if lead:
         x = np.sum(x, axis=tuple(range(lead)))

@@ -39,9 +39,9 @@ class Checkpoint(Function):
 
     def backward(self, *gys: Any) -> Any:
         with using_config("enable_backprop", True):
-            xs = [self.input(x, want) for x, want in zip(self.saved, self.wanted)]
+            xs = [self.input(x, want) for x, want in zip(self.saved, self.wanted, strict=True)]
             ys = self.computed(xs)
-            wanted = [x for x, want in zip(xs, self.wanted) if want]
+            wanted = [x for x, want in zip(xs, self.wanted, strict=True) if want]
             _refuse_others(ys, {source_of(x) for x in wanted})
             gxs = iter(grad(ys, wanted, differentiating.get(), seeds=gys))
         return [next(gxs) if want else None for want in self.wanted]

@@ -20,7 +20,7 @@ def numerical_diff(f: Callable[[Variable], Variable], x: Variable, eps: float = 
     Source: step 4 of the book.
     """
     point = x.data.astype(np.float64)
-    derivative = np.empty_like(point)
+    derivative: Array = np.empty_like(point)
     with using_config("enable_backprop", False):
         for i in np.ndindex(point.shape):
             sums = []

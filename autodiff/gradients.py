@@ -139,7 +139,9 @@ def propagate(
                 if gys is None:
                     continue
                 if watched:
-                    seen |= {s: gy for s, gy in zip(function.outlets, gys) if s in watched}
+                    seen |= {
+                        s: gy for s, gy in zip(function.outlets, gys, strict=True) if s in watched
+                    }
                 if debug:
                     function.check_unchanged()
                 sources = function.sources

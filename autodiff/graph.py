@@ -185,7 +185,7 @@ class Function:
         kept = self._kept if self.sources else ()
         if self.saves is None or not differentiating.get():
             return kept
-        return tuple(self._as_variable(p, x) for p, x in zip(self.saves, kept))
+        return tuple(self._as_variable(p, x) for p, x in zip(self.saves, kept, strict=True))
 
     @property
     def sources(self) -> tuple[Source | None, ...]:
@@ -258,7 +258,7 @@ class Function:
         if len(self._links) == 1 and type(self._links[0]) is not Leaf:
             return [table.pop(self)]
         gys: list[Gradient] = []
-        for source, link in zip(self.outlets, self._links):
+        for source, link in zip(self.outlets, self._links, strict=True):
             gy = table.pop(source, None)
             if gy is not None and isinstance(link, Leaf):
                 table.add(link, gy)
@@ -346,7 +346,7 @@ def _specs(
     """Of the gradients of inputs and outputs; None where all are like that of the only output."""
     if len(results) == 1:
         shape, dtype = results[0].shape, results[0].dtype
-        for source, x in zip(sources, arrays):
+        for source, x in zip(sources, arrays, strict=True):
             if source is not None and (x.shape != shape or x.dtype != dtype):
                 break
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import doctest
 import inspect
 import sys
 from collections.abc import Iterator
@@ -11,9 +12,12 @@ from pathlib import Path
 import pytest
 
 import autodiff
+from autodiff.functions import elementwise, losses, products, reductions, shapes
 from autodiff.memory import AXES
 
 ROOT = Path(__file__).parent.parent
+
+pytestmark = pytest.mark.forward  # none of this needs a graph
 
 # Each room, and the rooms that it may import. `autodiff` stands for the public names alone.
 AUTODIFF = {
@@ -31,16 +35,16 @@ EXPERIMENTS = {
     "trial": set(),
     "bounds": set(),
     "census": set(),
-    "heartbeat": set(),
     "launcher": set(),
-    "sampler": set(),
     "estimates": {"trial"},
     "environment": {"trial"},
-    "workloads": {"autodiff"},
+    "workloads": {"autodiff", "trial"},
     "instruments": {"autodiff", "bounds", "census"},
+    "heartbeat": {"instruments"},  # the phases, by their names
+    "sampler": {"heartbeat", "instruments", "trial"},
     "child": {"autodiff", "environment", "heartbeat", "instruments", "trial", "workloads"},
     "studies": {"autodiff", "trial", "workloads", "instruments", "cli"},
-    "runner": {"environment", "heartbeat", "launcher", "sampler", "trial"},
+    "runner": {"environment", "heartbeat", "instruments", "launcher", "sampler", "trial"},
     "report": {"bounds", "estimates", "trial"},
     "cli": {"autodiff", "instruments", "report", "runner", "studies", "trial", "workloads"},
 }
@@ -162,11 +166,19 @@ def test_the_mode_is_asked_in_three_places() -> None:
 
 
 def test_exports_are_sorted_and_there() -> None:
-    own = autodiff.__all__[: autodiff.__all__.index("abs")]
-    assert own == sorted(own, key=lambda name: (not name.isupper(), name[0].islower(), name))
-    for name in autodiff.__all__:
-        assert getattr(autodiff, name) is not None
-    assert len(set(autodiff.__all__)) == len(autodiff.__all__)
+    names = autodiff.__all__
+    assert names == sorted(names, key=lambda name: (not name.isupper(), name[0].islower(), name))
+    assert all(getattr(autodiff, name) is not None for name in names)
+    assert len(set(names)) == len(names)
+    for theme in (elementwise, losses, products, reductions, shapes):
+        assert set(theme.__all__) <= set(names), theme.__name__
+
+
+def test_the_example_of_the_package_is_true() -> None:
+    with autodiff.using_mode("lean"):
+        result = doctest.testmod(autodiff)
+    assert result.attempted == 6
+    assert result.failed == 0
 
 
 def test_every_public_name_says_what_it_is() -> None:

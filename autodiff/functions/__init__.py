@@ -6,17 +6,9 @@ losses        softmax and losses         per_input    rules in one part for each
 operators     Variable's operators       numpy_protocol   NumPy's functions on Variables
 """
 
-from autodiff.functions import elementwise, losses, products, reductions, shapes
 from autodiff.functions import operators as operators
 from autodiff.functions.elementwise import *
 from autodiff.functions.losses import *
 from autodiff.functions.products import *
 from autodiff.functions.reductions import *
 from autodiff.functions.shapes import *
-
-__all__: list[str] = []
-__all__ += elementwise.__all__
-__all__ += losses.__all__
-__all__ += products.__all__
-__all__ += reductions.__all__
-__all__ += shapes.__all__

@@ -23,7 +23,7 @@ class PerInput(Function):
         cls.saves = tuple(sorted({position for part in cls.reads for position in part}))
 
     def keep(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
-        read = {p for part, want in zip(self.reads, self.wanted) if want for p in part}
+        read = {p for part, want in zip(self.reads, self.wanted, strict=True) if want for p in part}
         return tuple([arrays[p] if p in read else None for p in self.saves or ()])
 
     def backward(self, gy: Any) -> Any:

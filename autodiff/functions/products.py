@@ -90,14 +90,14 @@ class TensorDot(PerInput):
         _, x1 = self.saved
         ours = list(range(len(self.free0), len(self.free0) + len(self.free1)))
         gx = np.tensordot(gy, x1, (ours, self.free1))  # axes: free0, then axes1 in their order
-        summed = [axis0 for _, axis0 in sorted(zip(self.axes1, self.axes0))]
+        summed = [axis0 for _, axis0 in sorted(zip(self.axes1, self.axes0, strict=True))]
         return np.transpose(gx, _inverse(self.free0 + summed))
 
     def grad1(self, gy: Any) -> Any:
         x0, _ = self.saved
         ours = list(range(len(self.free0)))
         gx = np.tensordot(x0, gy, (self.free0, ours))  # axes: axes0 in their order, then free1
-        summed = [axis1 for _, axis1 in sorted(zip(self.axes0, self.axes1))]
+        summed = [axis1 for _, axis1 in sorted(zip(self.axes0, self.axes1, strict=True))]
         return np.transpose(gx, _inverse(summed + self.free1))
 
 

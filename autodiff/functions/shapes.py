@@ -332,7 +332,9 @@ class Pad(Function):
     def forward(self, x: Any) -> Any:
         y = np.pad(x, self.pad_width)
         widths = np.broadcast_to(self.pad_width, (x.ndim, 2)).tolist()
-        self.inside = tuple(slice(low, low + n) for (low, _), n in zip(widths, x.shape))
+        self.inside = tuple(
+            slice(low, low + n) for (low, _), n in zip(widths, x.shape, strict=True)
+        )
         return y
 
     def backward(self, gy: Any) -> Any:
