@@ -51,7 +51,7 @@ app = App(
     "Workloads run under every memory mode, each trial in a process of its own, and a report shows "
     "what was measured.",
     help_epilogue="Begin with:\n\n"
-    "  experiments run --quick      a first look, in under a minute\n"
+    "  experiments run --quick      a first look: about a minute\n"
     "  experiments list             what there is to choose from\n"
     "  experiments run --help       how to choose\n",
     help_format="plaintext",
