@@ -6,11 +6,17 @@
   };
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const views = [];
-  let printing = false;
+
+  const scheme = () => (dark.matches ? "dark" : "light");
+
+  function colourAll() {
+    document.documentElement.dataset.charts = scheme();
+    views.forEach(colour);
+  }
 
   // Charts are drawn on the page's own ground, so their ink follows the page's.
   function colour(view) {
-    const { ink, paper, soft, rule } = COLOURS[dark.matches && !printing ? "dark" : "light"];
+    const { ink, paper, soft, rule } = COLOURS[scheme()];
     for (const model of view.model.references()) {
       const has = (name) => name in model.properties;
       if (model.tags.includes("ink")) {
@@ -36,43 +42,46 @@
     }
   }
 
-  // A legend that is wider than its chart goes into columns; beside a bar there is room for its figure.
+  // A legend wider than its chart goes into columns; beside the longest bar its figure has room.
+  // Both are a matter of the width between the axes, which Bokeh knows once it has drawn.
   function fit(view) {
-    const width = view.el.clientWidth;
+    const width = Math.max(view.model.inner_width, 100);
+    const columns = width < 220 ? 1 : width < 480 ? 2 : "auto";
     for (const model of view.model.references()) {
-      if (model.type === "Legend") model.ncols = width < 560 ? 2 : "auto";
-      if (model.tags[0] === "room") {
-        const frame = Math.max(view.frame.bbox.width, 160);
-        model.end = (model.tags[1] * frame) / (frame - 74);
+      if (model.tags[0] === "room") model.end = (model.tags[1] * width) / (width - 74);
+      if (model.type === "Legend" && model.ncols !== columns) {
+        model.ncols = columns;
+        view.invalidate_layout();
       }
     }
   }
 
   async function draw() {
+    document.documentElement.dataset.charts = scheme();
     for (const place of document.querySelectorAll(".chart")) {
       const item = JSON.parse(place.querySelector("script").textContent);
       const manager = await Bokeh.embed.embed_item(item, place);
       for (const view of manager.roots) {
+        if (view.model.type !== "Figure") continue; // what Bokeh adds of its own
         views.push(view);
         colour(view);
         fit(view);
+        setTimeout(() => fit(view), 100);
       }
     }
     document.documentElement.dataset.drawn = views.length;
   }
 
-  const folded = () => document.querySelectorAll("details");
-  addEventListener("beforeprint", () => {
-    printing = true;
-    views.forEach(colour);
-    folded().forEach((each) => { each.dataset.was = each.open; each.open = true; });
+  // Paper is white and does not wait for charts to be drawn anew: page.css turns dark ones round.
+  let printing = false;
+  addEventListener("beforeprint", () => { printing = true; });
+  addEventListener("afterprint", () => { printing = false; colourAll(); });
+  dark.addEventListener("change", () => { if (!printing) colourAll(); });
+
+  let resized;
+  addEventListener("resize", () => {
+    clearTimeout(resized);
+    resized = setTimeout(() => views.forEach(fit), 200);
   });
-  addEventListener("afterprint", () => {
-    printing = false;
-    views.forEach(colour);
-    folded().forEach((each) => { each.open = each.dataset.was === "true"; });
-  });
-  dark.addEventListener("change", () => views.forEach(colour));
-  addEventListener("resize", () => views.forEach(fit));
   draw();
 })();
