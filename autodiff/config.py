@@ -65,11 +65,16 @@ def as_mode(mode: MemoryMode | str) -> MemoryMode:
     return MODES[mode]
 
 
+def _default() -> Settings:
+    """The settings from which every thread starts."""
+    try:
+        return Settings(as_mode(os.environ.get("AUTODIFF_MODE") or "lean"))
+    except ValueError as error:
+        raise ValueError(f"the environment variable AUTODIFF_MODE: {error}") from None
+
+
 # The settings in force, above those that they replaced: leaving a `with` takes the top one off.
-_settings: ContextVar[tuple[Settings, ...]] = ContextVar(
-    "autodiff_settings",
-    default=(Settings(as_mode(os.environ.get("AUTODIFF_MODE", "lean"))),),
-)
+_settings: ContextVar[tuple[Settings, ...]] = ContextVar("autodiff_settings", default=(_default(),))
 
 
 def settings() -> Settings:

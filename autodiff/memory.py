@@ -49,7 +49,7 @@ class MemoryMode:
         for name, allowed in AXES.items():
             value = getattr(self, name)
             if not any(
-                value is valid or (value == valid and type(value) is str) for valid in allowed
+                value is valid or (type(value) is str and value == valid) for valid in allowed
             ):
                 raise ValueError(
                     f"{name} = {value!r}: allowed are {' and '.join(map(repr, allowed))}"
