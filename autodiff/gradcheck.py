@@ -37,7 +37,7 @@ class GradientCheck:
     """What a gradient check found; true where gradients and finite differences agree."""
 
     agree: bool
-    input: int  # the number of the input where they differ most
+    input: int  # the number of the first input where they differ; -1 for none
     order: int  # 1: the gradient, 2: the gradient of the gradient
     gradient: Any  # there, from the engine
     difference: Any  # there, from finite differences
@@ -99,8 +99,13 @@ def gradient_check(
 def _weights(f: Callable[..., Variable], points: list[Array]) -> Array:
     """A weight for each element of the result, so that no two of them can be confused."""
     with using_config("enable_backprop", False):
-        shape = f(*(Variable(x) for x in points)).shape
+        shape = f(*_variables(points)).shape
     return np.random.default_rng(0).uniform(0.5, 1.5, shape)
+
+
+def _variables(points: list[Array]) -> list[Variable]:
+    """Variables on copies, so that a function that writes to its arguments harms nobody."""
+    return [Variable(x.copy()) for x in points]
 
 
 def _floats(points: list[Array]) -> list[int]:
@@ -116,14 +121,14 @@ def _first_order(
     atol: float,
 ) -> GradientCheck:
     """Compare the gradient of a function whose result is one number with finite differences."""
-    variables = [Variable(x.copy()) for x in points]
+    variables = _variables(points)
     with using_config("enable_backprop", True):
         y = f(*variables)
         gradients = grad(y, variables)
     for i in _floats(points):
 
         def along(x: Variable, i: int = i) -> Variable:
-            return f(*(x if j == i else Variable(other) for j, other in enumerate(points)))
+            return f(*(x if j == i else other for j, other in enumerate(_variables(points))))
 
         difference = numerical_diff(along, variables[i], eps)
         gradient = np.zeros_like(difference) if gradients[i] is None else gradients[i]
