@@ -105,7 +105,8 @@ def measure(trial: Trial, heartbeat: Heartbeat) -> Record:
     workload = find_workload(trial.workload)
     instrument = find("instrument", trial.instrument, INSTRUMENTS)()
     with using_mode(trial.mode):
-        set_collector(trial)
+        if trial.collector != "on":
+            gc.disable()
         heartbeat.beat("warm-up")
         rehearsal = Moments(trial, heartbeat, Rehearsal())
         names: list[str] = []
@@ -136,13 +137,6 @@ def measure(trial: Trial, heartbeat: Heartbeat) -> Record:
         results=dict(zip(names, values, strict=True)),
         details=instrument.details,
     )
-
-
-def set_collector(trial: Trial) -> None:
-    if trial.collector == "on":
-        gc.enable()
-    else:
-        gc.disable()
 
 
 def perform(
@@ -279,7 +273,7 @@ def attempt(trial: Trial, options: Mapping[str, Any], write: Callable[[Record], 
         no_limit = None if limit is None else limit_memory(limit)
         found = measure(trial, heartbeat)
         if no_limit is not None:
-            found = replace(found, unavailable={**found.unavailable, "memory_limit": no_limit})
+            found = replace(found, unavailable={**found.unavailable, "memory_limit_bytes": no_limit})
         return replace(
             found,
             memory_mode=known.memory_mode,

@@ -250,4 +250,5 @@ def _signal_name(status: int | None) -> str:
         name = signal.Signals(-status).name
     except ValueError:
         name = f"signal {-status}"
-    return f"The process was ended by {name}."
+    why = " It was the system, if that was out of memory." if name == "SIGKILL" else ""
+    return f"The process was ended by {name}.{why}"

@@ -68,16 +68,39 @@ def growing(rng, *, rounds=10, size=1_000):
     return step
 
 
-def transient(rng, *, size=32_000_000, seconds=0.005):
+def transient(rng, *, size=32_000_000, seconds=0.005, rounds=1):
     """A peak of so many bytes for so long, between two moments."""
 
     def step(probe):
-        probe("forward")
-        peak = np.ones(size, dtype=np.uint8)
-        time.sleep(seconds)
-        del peak
-        probe("step")
+        for _ in range(rounds):
+            probe("forward")
+            peak = np.ones(size, dtype=np.uint8)
+            time.sleep(seconds)
+            del peak
+            probe("step")
         return {}
+
+    return step
+
+
+def building(rng, *, size=32_000_000):
+    """A peak of so many bytes before the measurement starts."""
+    np.ones(size, dtype=np.uint8)
+
+    def step(probe):
+        probe("forward")
+        return {}
+
+    return step
+
+
+def churning(rng, *, count=5_000):
+    """Many small objects, made and freed, of the kinds that the interpreter keeps for reuse."""
+
+    def step(probe):
+        objects = [[float(i), (i, i)] for i in range(count)]
+        probe("forward")
+        return {"count": len(objects)}
 
     return step
 

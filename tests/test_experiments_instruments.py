@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import specimens
 from specimens import named
 
-from autodiff import MODES
-from experiments.bounds import chain_floor
+from autodiff import MODES, Function, Variable, square
+from autodiff.functions.elementwise import Square
+from experiments.bounds import NEW, Rule, chain_floor
 from experiments.heartbeat import Mark
 from experiments.instruments import INSTRUMENTS, Instrument
+from experiments.instruments.operations import Operations
 from experiments.runner import run_trial
 from experiments.sampler import PAGE, Sample, joined, thinned
 from experiments.trial import Record, Trial
@@ -66,6 +69,24 @@ def test_traced_sees_a_peak_between_two_moments():
     readings = measured("transient", "traced", size=32_000_000, seconds=0.0).readings
     assert 0 <= readings["peak_bytes"] - 32_000_000 < OBJECTS
     assert readings["live_after_forward_array_bytes"] == 0
+
+
+def test_traced_starts_its_peak_anew_at_each_moment():
+    record = measured("transient", "traced", size=32_000_000, seconds=0.0, rounds=3)
+    peaks = {phase: [] for phase in ("forward", "step")}
+    for row in record.details["steps"]:
+        peaks[row["phase"]].append(row["peak_bytes"] > 32_000_000)
+    assert peaks == {"forward": [False] * 3, "step": [True] * 3}
+
+
+def test_traced_takes_no_peak_of_the_building():
+    assert measured("building", "traced", size=32_000_000).readings["peak_bytes"] < OBJECTS
+
+
+def test_traced_does_not_count_what_the_interpreter_keeps_for_reuse():
+    readings = measured("churning", "traced").readings
+    assert readings["live_after_forward_bytes"] > 500_000
+    assert readings["left_bytes"] < OBJECTS
 
 
 def test_traced_keeps_its_notes_out_of_its_figures():
@@ -178,6 +199,12 @@ def test_resident_sees_a_peak_of_five_milliseconds():
     readings = measured("transient", "resident", size=32_000_000, seconds=0.005).readings
     assert readings["peak_resident_bytes"] == pytest.approx(32_000_000, rel=0.02)
     assert readings["left_resident_bytes"] < 1_000_000
+
+
+@needs_high_water
+def test_resident_takes_no_peak_of_the_building():
+    readings = measured("building", "resident", size=32_000_000).readings
+    assert readings["peak_resident_bytes"] < 1_000_000
 
 
 @needs_high_water
@@ -305,19 +332,63 @@ def test_lean_reaches_the_floor_of_a_chain():
     assert floor <= peak < floor + 100_000
 
 
-def test_operations_puts_the_engine_back():
-    from autodiff import Function
-    from autodiff.functions import elementwise
-    from experiments.instruments.operations import Operations
+class Kept(Square):
+    """An operation that inherits its gradient rule."""
 
-    before = dict(vars(Function)), dict(vars(elementwise.Square))
+
+def logged(work):
+    """The instrument after a piece of work in this process."""
     instrument = Operations()
-    for phase in ("baseline", "built"):
-        instrument.at(phase)
-    specimens.diamond(None)(lambda moment: None)
-    assert vars(Function)["__call__"] is not before[0]["__call__"]
-    for phase in ("dropped", "collected"):
-        instrument.at(phase)
+    instrument.at("baseline")
+    instrument.at("built")
+    try:
+        work()
+    finally:
+        instrument.at("dropped")
     instrument.close()
-    assert (dict(vars(Function)), dict(vars(elementwise.Square))) == before
-    assert instrument.readings["operation_count"] == 3
+    return instrument
+
+
+def test_operations_puts_the_engine_back():
+    before = [dict(vars(kind)) for kind in (Function, Square, Kept)]
+    seen = []
+
+    def work():
+        Kept()(square(Variable(np.ones(10)))).backward()
+        seen.extend(dict(vars(kind)) for kind in (Function, Square, Kept))
+
+    instrument = logged(work)
+    assert [dict(vars(kind)) for kind in (Function, Square, Kept)] == before
+    assert [a != b for a, b in zip(seen, before, strict=True)] == [True, True, True]
+    assert instrument.details["operations"] == {"Square": 1, "Kept": 1}
+
+
+def test_what_was_there_before_the_trial_is_free():
+    old = np.ones(1_000)
+    assert logged(lambda: square(Variable(old))).readings["floor_bytes"] == 8_000
+    assert logged(lambda: square(Variable(np.ones(1_000)))).readings["floor_bytes"] == 16_000
+
+
+def test_a_gradient_that_the_engine_sums_is_not_the_rules():
+    """Of x + b, b broadcast, the rule gives one gradient for both: that of b is another array."""
+
+    def work():
+        y = Variable(np.ones(1_000)) + Variable(np.ones(1))
+        y.backward()
+
+    (rule,) = [event for event in logged(work).log.events if isinstance(event, Rule)]
+    of_x, of_b = rule.gradients
+    assert of_x != NEW
+    assert of_b == NEW
+
+
+def test_a_rule_is_logged_once_however_it_is_inherited():
+    class Louder(Square):
+        def backward(self, gy):
+            return super().backward(gy) * 2
+
+    def work():
+        Louder()(square(Variable(np.ones(10)))).backward()
+
+    rules = [event for event in logged(work).log.events if isinstance(event, Rule)]
+    assert len(rules) == 2

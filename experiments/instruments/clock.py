@@ -13,7 +13,7 @@ class Clock(Instrument):
     Sees: all time from `built` until the last reference is gone, freeing included; the share of
     forward and of backward in it, summed over the steps.
     Blind to: why. On a machine with other work the wall clock counts that, too.
-    Cost: under a microsecond for each moment.
+    Cost: some microseconds for each moment, the heartbeat's among them.
     Source: time.perf_counter and time.process_time.
     """
 

@@ -25,7 +25,7 @@ class Operations(Instrument):
     what stood when the workload was built.
     Blind to: what NumPy calls outside of Functions allocate, an optimizer's updates among them, and
     the temporaries inside of an operation: the floor lies under them.
-    Cost: some ten microseconds for each operation; that is why it measures nothing else.
+    Cost: several times the time of small operations; that is why it measures nothing else.
     Source: the public class autodiff.Function, wrapped while the trial runs.
     """
 
