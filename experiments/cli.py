@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, CycloptsPanel, Parameter, validators
+from cyclopts import App, CycloptsError, CycloptsPanel, Parameter, validators
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -203,7 +203,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     complaints = Console(stderr=True, highlight=False)
     try:
-        return app(given, result_action="return_value") or OK
+        return app(given, result_action="return_value", exit_on_error=False) or OK
+    except CycloptsError:  # which it has shown by itself
+        return USAGE
     except (UsageError, RecordError) as error:
         complaints.print(CycloptsPanel(error))
         return USAGE
@@ -370,11 +372,13 @@ class _Progress:
         self.task = self.bar.add_task("", total=total, completed=done)
 
     def __enter__(self) -> _Progress:
-        self.bar.start()
+        if not self.bar.disable:
+            self.bar.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.bar.stop()
+        if not self.bar.disable:
+            self.bar.stop()
 
     def start(self, trial: Trial) -> None:
         self.bar.update(self.task, description=f"{_trial_text(trial):<{TRIAL_WIDTH}}")
