@@ -315,6 +315,13 @@ def test_step15_a_graph_that_forks_and_joins_needs_an_order() -> None:
     assert calls[3:] == ["A"]  # once, when both have handed on their gradients
     assert x.grad == 2.0
 
+    # where one way round is longer, the order in which Functions are found is not enough
+    calls.clear()
+    a = Noted("A")(x)
+    y = Noted("D")(a, Noted("C")(Noted("B")(a)))
+    y.backward()
+    assert calls == ["D", "C", "B", "A"]
+
 
 def test_step16_generations_give_the_order() -> None:
     x = Variable(np.array(2.0))
