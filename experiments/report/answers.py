@@ -138,13 +138,18 @@ def _most(group: Pairs, both: Pairs, reading: str) -> str:
 
 
 def cost(records: Sequence[Record], before: str, after: str, *, doing: str, instead: str) -> str:
-    """How many times as long one mode takes as another."""
+    """How many times as long one mode takes as another, and where trials differ by as much."""
     cases = by_case(records, "wall_seconds")
     collector = collector_of(cases)
-    over = _over(cases, Arm(before, collector), Arm(after, collector))
+    old, new = Arm(before, collector), Arm(after, collector)
+    over, both = _over(cases, old, new), pairs(cases, old, new)
     if not over:
         return f"What {doing} costs in time cannot be told: no workload has times of both."
-    return f"{_capital(doing)} took {_times(over)} the time of {instead}."
+    alike = {s: pair for s, pair in both.items() if not differ(*pair)}
+    unsure = (
+        f", no more than trials differ among themselves on {_share(alike, both)}" if alike else ""
+    )
+    return f"{_capital(doing)} took {_times(over)} the time of {instead}{unsure}."
 
 
 def _over(cases: ByCase, below: Arm, above: Arm) -> list[float]:

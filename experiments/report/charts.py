@@ -19,7 +19,7 @@ from bokeh.models import (
     HoverTool,
     NumeralTickFormatter,
     Range1d,
-    Text,
+    glyphs,
 )
 from bokeh.models.annotations import Legend, LegendItem, TeeHead, Whisker
 from bokeh.models.renderers import GlyphRenderer, Renderer
@@ -108,9 +108,14 @@ def bars(
         offset = (place - (len(measures) - 1) / 2) * thickness
         source = _source(marks, rows, offset, measure)
         size, fill = thickness * 0.86, _fill(place, len(measures))
-        drawn = chart.hbar(y="y", right="value", height=size, source=source, **fill("colour"))
+        drawn = chart.add_glyph(
+            source, glyphs.HBar(y="y", right="value", height=size, **fill("colour"))
+        )
         # In the legend a measure is grey, as each bar has the colour of its mode.
-        sample = chart.hbar(y=[NAN], right=[NAN], height=size, **fill(GREY))
+        sample = chart.add_glyph(
+            ColumnDataSource({"y": [NAN], "value": [NAN]}),
+            glyphs.HBar(y="y", right="value", height=size, **fill(GREY)),
+        )
         _hide_with(sample, [drawn, *_ranges(chart, marks, rows, offset)])
         items.append(_item(measure, sample))
         pointed.append(drawn)
@@ -154,7 +159,8 @@ def multiples(
     """Several points on each row, one under the other, as multiples of a line that stands at 1."""
     chart = _rows(rows, 10 + 9 * len(marks), x_title, y_title, log=True)
     chart.xaxis.formatter = NumeralTickFormatter(format="0,0.[0]")
-    line = chart.segment([1.0], [-0.5], [1.0], [len(rows) - 0.5], **DASHED)
+    ends = ColumnDataSource({"x": [1.0, 1.0], "y": [-0.5, len(rows) - 0.5]})
+    line = chart.add_glyph(ends, glyphs.Line(x="x", y="y", **DASHED))
     line.tags = ["ink"]
     items, pointed = [_item(once, line)], []
     for place, (name, found) in enumerate(marks.items()):
@@ -175,7 +181,8 @@ def lines(found: Sequence[Line], *, x_title: str, y_title: str, whole: bool = Fa
     chart.xaxis.ticker = BasicTicker(min_interval=1 if whole else 0)
     # Of the lines that are not hidden, and zero.
     chart.y_range = DataRange1d(only_visible=True, range_padding=0.06)
-    chart.scatter([found[0].x[0]], [0.0], size=0, alpha=0)
+    zero = ColumnDataSource({"x": [found[0].x[0]], "y": [0.0]})
+    chart.add_glyph(zero, glyphs.Scatter(x="x", y="y", size=0, line_color=None))
     items, pointed = [], []
     for line in found:
         drawn = _line(chart, line, line.x, line.y, line.abouts, line.look.dash, 2.2)
@@ -257,23 +264,23 @@ def _points(
 ) -> tuple[Glyphs, ColumnDataSource]:
     """The points of one name, and their ranges."""
     source = _source(found, rows, offset, name)
-    drawn = chart.scatter(
+    points = glyphs.Scatter(
         x="value",
         y="y",
         size=11,
-        marker=found[0].look.marker,
+        marker=value(found[0].look.marker),
         fill_color="colour",
         fill_alpha=0.85,
         line_color="colour",
-        source=source,
     )
+    drawn = chart.add_glyph(source, points)
     _hide_with(drawn, _ranges(chart, found, rows, offset))
     return drawn, source
 
 
 def _figures(chart: figure, source: ColumnDataSource, x_offset: int) -> Glyphs:
     """Each mark's figure in words, right of it; where there is none, that it is missing."""
-    words = Text(
+    words = glyphs.Text(
         x="high",
         y="y",
         text="text",
@@ -340,7 +347,8 @@ def _floor(chart: figure, floors: Sequence[Mark], rows: Sequence[str]) -> Glyphs
     source = _source(floors, rows, 0.0, "floor L*")
     source.add([rows.index(m.row) - 0.5 for m in floors], "top")
     source.add([rows.index(m.row) + 0.5 for m in floors], "bottom")
-    drawn = chart.segment(x0="value", x1="value", y0="top", y1="bottom", source=source, **DASHED)
+    across = glyphs.Segment(x0="value", x1="value", y0="top", y1="bottom", **DASHED)
+    drawn = chart.add_glyph(source, across)
     drawn.tags = ["ink"]
     return drawn
 
@@ -356,27 +364,25 @@ def _line(
 ) -> Glyphs:
     source = ColumnDataSource({"x": x, "y": y, "about": abouts, "name": [line.name] * len(x)})
     style: dict[str, Any] = {"line_dash": dash, "line_width": width}
-    return chart.line(x="x", y="y", source=source, line_color=line.look.colour, **style)
+    drawn = glyphs.Line(x="x", y="y", line_color=line.look.colour, **style)
+    return chart.add_glyph(source, drawn)
 
 
 def _phases(chart: figure, line: Line) -> Glyphs:
-    return chart.scatter(
-        x="x",
-        y="y",
-        marker="marker",
-        size=8,
-        fill_color=line.look.colour,
-        line_color=line.look.colour,
-        source=ColumnDataSource(
-            {
-                "x": [mark.x for mark in line.marks],
-                "y": [mark.y for mark in line.marks],
-                "marker": [PHASES[mark.phase][0] for mark in line.marks],
-                "about": [mark.about for mark in line.marks],
-                "name": [line.name] * len(line.marks),
-            }
-        ),
+    source = ColumnDataSource(
+        {
+            "x": [mark.x for mark in line.marks],
+            "y": [mark.y for mark in line.marks],
+            "marker": [PHASES[mark.phase][0] for mark in line.marks],
+            "about": [mark.about for mark in line.marks],
+            "name": [line.name] * len(line.marks),
+        }
     )
+    colour = line.look.colour
+    marks = glyphs.Scatter(
+        x="x", y="y", marker="marker", size=8, fill_color=colour, line_color=colour
+    )
+    return chart.add_glyph(source, marks)
 
 
 def _hide_with(shown: Renderer, parts: Sequence[Renderer]) -> None:

@@ -20,17 +20,12 @@
     for (const model of view.model.references()) {
       const has = (name) => name in model.properties;
       if (model.tags.includes("ink")) {
-        if (has("line_color")) model.line_color = ink;
-        if (has("glyph")) {
-          for (const glyph of [model.glyph, model.nonselection_glyph, model.muted_glyph]) {
-            if (!glyph?.properties) continue; // "auto"
-            if ("text_color" in glyph.properties) {
-              glyph.text_color = ink;
-              glyph.background_fill_color = paper;
-            } else if ("line_color" in glyph.properties) {
-              glyph.line_color = ink;
-            }
-          }
+        const drawn = model.glyph ?? model;
+        if ("text_color" in drawn.properties) {
+          drawn.text_color = ink;
+          drawn.background_fill_color = paper;
+        } else {
+          drawn.line_color = ink;
         }
       }
       if (has("axis_label_text_color")) {

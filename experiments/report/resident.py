@@ -14,6 +14,7 @@ from experiments.report.traces import Axis, Trace, by_collector, chart_of, first
 from experiments.report.words import (
     NONE,
     arm_text,
+    between_text,
     bytes_text,
     count_text,
     format_of,
@@ -59,8 +60,16 @@ def resident(records: Sequence[Record]) -> Section:
         for a, t in traces.items()
         if t.limit
     ]
-    lead = "What the operating system had to give, sampled from outside the process."
-    return Section(TITLE, blocks, lead=lead)
+    return Section(TITLE, blocks, lead=f"{LEAD}{_samples(traces.values())}.")
+
+
+LEAD = "What the operating system had to give, sampled from outside the process"
+
+
+def _samples(traces: Iterable[Trace]) -> str:
+    """How many samples the lines are drawn from: of few, little can be seen."""
+    numbers = sorted(len(trace.x) for trace in traces)
+    return f", {between_text(numbers, count_text)} times a trial" if numbers else ""
 
 
 def _read(record: Record) -> Trace:
