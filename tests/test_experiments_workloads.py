@@ -101,20 +101,20 @@ def traced(name: str, mode: str, parameters: Mapping[str, Value]) -> tuple[int, 
     return peak, left
 
 
-def test_strong_references_leave_all_ten_graphs_behind(no_collector: None) -> None:
+def test_strong_references_leave_all_ten_graphs_behind(collector_off: None) -> None:
     graphs = 10 * 4 * 10_000 * 8
     assert traced("square_loop", "step16", {})[1] > graphs
     assert traced("square_loop", "step17", {})[1] < graphs / 100
 
 
-def test_lean_peaks_below_step18_in_training(no_collector: None) -> None:
+def test_lean_peaks_below_step18_in_training(collector_off: None) -> None:
     parameters = {"epochs": 1}
     assert traced("mlp_digits", "lean", parameters)[0] < (
         0.8 * traced("mlp_digits", "step18", parameters)[0]
     )
 
 
-def test_without_a_graph_inference_holds_next_to_nothing(no_collector: None) -> None:
+def test_without_a_graph_inference_holds_next_to_nothing(collector_off: None) -> None:
     parameters = {"rounds": 1}
     assert traced("inference", "no_grad", parameters)[0] < (
         0.8 * traced("inference", "lean", parameters)[0]
