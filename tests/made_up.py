@@ -119,8 +119,8 @@ def failures() -> list[Record]:
             outcome="failed",
             phase="built",
             readings={},
-            error="Traceback (most recent call last):\n  ...\nMemoryError: Unable to allocate 1.00 "
-            "for an array | with shape (131072,) and <script>alert(1)</script>",
+            error="MemoryError: no room for 1 MiB | with <script>alert(1)</script>\n"
+            '  File "somewhere.py", line 1, in somebody',
         ),
     ]
 

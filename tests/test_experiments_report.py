@@ -24,7 +24,7 @@ from experiments.estimates import Arm, by_subject
 from experiments.instruments import INSTRUMENTS
 from experiments.report import looks, method, summary, words, write
 from experiments.report.answers import ASKED, answers
-from experiments.report.blocks import Block, Chart, Section, Table, Text
+from experiments.report.blocks import Block, Chart, Section, Table, Text, Verbatim
 from experiments.report.cycles import cycles
 from experiments.report.environment import environment
 from experiments.report.failures import failures
@@ -166,7 +166,7 @@ def test_what_a_trial_said_is_text_and_never_markup(whole) -> None:
     source, found = whole
     assert "<script>alert(1)" not in source
     assert "<script>alert(1)</script>" in Page(source).text
-    assert "for an array \\| with shape" in found
+    assert "1 MiB \\\\| with <script>" in found
 
 
 def test_the_same_records_make_the_same_findings_in_whatever_order_they_came(
@@ -521,10 +521,12 @@ def test_results_of_other_seeds_are_not_compared() -> None:
 
 def test_every_failure_is_listed_with_what_it_said(run) -> None:
     broken = made_up.failures()
-    table = only_table(failures([*run, *broken]))
+    section = failures([*run, *broken])
+    table = only_table(section)
     assert [row[3] for row in table.rows] == ["killed", "timed out", "failed"]
     assert [row[4] for row in table.rows] == [r.phase for r in broken]
-    assert [row[5] for row in table.rows] == [r.error for r in broken]
+    assert [row[5] for row in table.rows] == [r.error.partition("\n")[0] for r in broken]
+    assert [b.lines for b in section.blocks if isinstance(b, Verbatim)] == [broken[-1].error]
     assert "every one ended well" in text_of(failures(run))
 
 

@@ -33,6 +33,14 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Verbatim:
+    """Lines as a program printed them, folded."""
+
+    caption: str
+    lines: str
+
+
+@dataclass(frozen=True)
 class Chart:
     """A picture, what there is to see on it, and the table that says the same."""
 
@@ -52,4 +60,4 @@ class Section:
     listed: bool = False  # whether its sections are in the list of contents
 
 
-Block = Text | Table | Chart | Section
+Block = Text | Table | Verbatim | Chart | Section

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from experiments.estimates import subject
-from experiments.report.blocks import Section, Table, Text
+from experiments.report.blocks import Section, Table, Text, Verbatim
 from experiments.report.words import NONE, counted, parameters_text
 from experiments.trial import Record
 
@@ -16,11 +16,9 @@ def failures(records: Sequence[Record]) -> Section:
     if not failed:
         words = f"None: {counted(len(records), 'trial')} ran, and every one ended well."
         return Section("Failures", [Text(words, "good")])
-    ended = len(records) - len(failed)
-    words = (
-        f"{counted(len(failed), 'trial')} of {len(records)} did not end well. "
-        f"The figures of the report come from the other {ended}."
-    )
+    words = f"{len(failed)} of {counted(len(records), 'trial')} did not end well"
+    if len(failed) < len(records):
+        words += "; the figures of this report come from the others"
     columns = ["Workload", "Mode", "Instrument", "Outcome", "Last phase", "What it said", "Trial"]
     rows = [
         [
@@ -29,11 +27,27 @@ def failures(records: Sequence[Record]) -> Section:
             r.trial.instrument,
             r.outcome,
             r.phase or NONE,
-            r.error.strip() or NONE,
+            _first_line(r) or NONE,
             f"{parameters_text(subject(r))}; collector {r.trial.collector}; "
             f"repeat {r.trial.repeat}, seed {r.trial.seed}",
         ]
         for r in failed
     ]
-    table = Table("Trials that did not end well", columns, rows, 2, prose=columns[2:])
-    return Section("Failures", [Text(words, "warning"), table])
+    table = Table("Trials that did not end well", columns, rows, 5, prose=columns[5:])
+    return Section("Failures", [Text(f"{words}.", "warning"), table, *_in_full(failed)])
+
+
+def _first_line(record: Record) -> str:
+    return record.error.strip().partition("\n")[0]
+
+
+def _in_full(failed: Sequence[Record]) -> list[Verbatim]:
+    """What was said on more than a line, once for all trials that said the same."""
+    said: dict[str, list[Record]] = {}
+    for r in failed:
+        if r.error.strip() != _first_line(r):
+            said.setdefault(r.error.strip(), []).append(r)
+    return [
+        Verbatim(f"In full, of {counted(len(who), 'trial')}: {_first_line(who[0])}", lines)
+        for lines, who in said.items()
+    ]

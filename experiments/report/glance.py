@@ -57,7 +57,7 @@ def modes(records: Sequence[Record]) -> Section:
                 prose=("What it means",),
             )
         ],
-        lead="A memory mode says what a graph keeps alive, and until when. All compute the same.",
+        lead="A memory mode says what a graph keeps alive, and until when.",
     )
 
 

@@ -48,6 +48,8 @@ def ladder(records: Sequence[Record]) -> Section:
     floors = {a: floor for a in arms if (floor := floor_of(records, a))}
     alone = share_collector(arms)
     table = _table(records, arms, found, floors)
+    if not found["peak_bytes"]:
+        return Section(TITLE, [Text("No trial ended well enough to tell.", "note"), table])
     tall = towering({a: e.high for a, e in found["peak_bytes"].items()})
     others = [a for a in arms if a not in tall]
     whole = Chart(
@@ -71,8 +73,6 @@ def ladder(records: Sequence[Record]) -> Section:
 def _says(
     arms: Sequence[Arm], peaks: Mapping[Arm, Estimate], floors: Mapping[Arm, Estimate]
 ) -> str:
-    if not peaks:
-        return "No trial ended well enough to tell."
     alone = share_collector(arms)
     ranked = sorted((a for a in arms if a in peaks), key=lambda a: peaks[a].median)
     lowest, highest = (

@@ -43,13 +43,14 @@ def pace(records: Sequence[Record]) -> Section:
         return Section(TITLE, [Text("Not measured: this run has no `clock` trial of it.", "note")])
     found = {reading: of_reading(records, reading) for reading in READINGS}
     walls = found["wall_seconds"]
+    table = _table(records, arms, found)
+    if not walls:
+        return Section(TITLE, [Text("No trial ended well enough to tell.", "note"), table])
     chart = Chart(
         title="Time, mode by mode",
-        says=f"Elapsed time with its range. {repeats_text(walls.values())}"
-        if walls
-        else "No trial ended well.",
+        says=f"Elapsed time with its range. {repeats_text(walls.values())}",
         draw=lambda: _draw(records, arms, walls),
-        table=_table(records, arms, found),
+        table=table,
     )
     return Section(TITLE, [chart])
 

@@ -122,6 +122,8 @@ def value_text(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return count_text(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
     if isinstance(value, Mapping):
         return ", ".join(f"{k} {value_text(v)}" for k, v in value.items()) or NONE
     if isinstance(value, list | tuple):
