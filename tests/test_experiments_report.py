@@ -155,18 +155,16 @@ def test_every_link_in_the_contents_leads_somewhere_and_only_to_one_place(whole)
 
 def test_tables_can_be_reached_by_keyboard_and_have_names(whole) -> None:
     page = Page(whole[0])
-    assert (
-        page.count("table")
-        == page.count("caption")
-        == page.count("div", class_="scroll", tabindex="0")
-    )
+    assert page.count("table") == page.count("caption") > 20
+    scrolled = page.count("div", class_="scroll", tabindex="0")
+    assert scrolled == page.count("table") + page.count("pre")
 
 
 def test_what_a_trial_said_is_text_and_never_markup(whole) -> None:
     source, found = whole
     assert "<script>alert(1)" not in source
     assert "<script>alert(1)</script>" in Page(source).text
-    assert "1 MiB \\\\| with <script>" in found
+    assert "1 MiB \\| with <script>" in found
 
 
 def test_the_same_records_make_the_same_findings_in_whatever_order_they_came(

@@ -50,7 +50,7 @@ def _block(block: Block, level: int) -> Iterator[str]:
         case Table():
             yield _table(block)
         case Verbatim(caption, lines):
-            yield f"*{caption}*\n\n```text\n{lines}\n```"
+            yield f"*{caption}*\n\n````text\n{lines}\n````"
         case Chart(says=says, table=table) if table:
             yield says
             yield _table(table)
