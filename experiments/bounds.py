@@ -99,7 +99,6 @@ class _Liveness:
         self.now = 0
         self.made: set[int] = set()  # values
         self.gradients: dict[int, int] = {}  # value -> buffer, of this backward pass
-        self.is_sum: set[int] = set()  # buffers that hold a sum of gradients and nothing else
 
     def floor(self) -> int:
         for event in self.log.events:
@@ -146,14 +145,12 @@ class _Liveness:
     def add(self, value: Value, buffer: int) -> None:
         """Add to the gradient of a value: the first to be added stands for it, then a sum does."""
         held = self.gradients.get(value.number)
-        if held is None:
-            held = self.new(value.bytes) if buffer == NEW else buffer
-        elif held not in self.is_sum:
+        if held is not None:
             self.need(held, self.now - 1)
-            held = self.new(value.bytes)
-            self.is_sum.add(held)
-        self.gradients[value.number] = held
-        self.need(held)
+        if held is not None or buffer == NEW:
+            buffer = self.new(value.bytes)
+        self.gradients[value.number] = buffer
+        self.need(buffer)
 
     def end_pass(self) -> None:
         """The gradients of what nothing made are needed until now, and no other any more."""

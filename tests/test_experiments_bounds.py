@@ -160,18 +160,39 @@ def test_a_gradient_that_is_passed_on_as_it_is_is_one_array():
     assert script.floor == 4 * S  # a, b, and two of y, z and their gradients
 
 
-def test_the_gradient_of_a_leaf_is_needed_until_the_pass_ends():
-    """One gradient that leaves early and is large, and then a chain of small ones."""
+def test_a_gradient_is_needed_between_the_rules_that_add_to_it():
+    """d = join(f(y), g(h(y))): f's rule adds to the gradient of y, then g's runs, then h's adds."""
     script = Script()
-    x, w = script.value(1, standing=True), script.value(100 * S)
-    script.log.standing.add(w.buffer)
-    a, z = script.value(1), script.value(1)
-    before = script.apply([x], [a])
+    x = script.value(standing=True)
+    y, a, c, d = (script.value() for _ in range(4))
+    b = script.value(10 * S, of=x)  # itself it takes no memory, and its gradient much
+    first = script.apply([x], [y])
+    f, h = script.apply([y], [a]), script.apply([y], [b])
+    g = script.apply([b], [c])
+    join = script.apply([a, c], [d])
+    for application in (join, f, g, h, first):
+        script.rule(application)
+    assert script.floor == (1 + 1 + 10 + 1) * S  # at g: x, and the gradients of c, b and y
+
+
+def test_the_gradient_of_a_leaf_is_needed_until_the_pass_ends():
+    script = Script()
+    x, w = script.value(10 * S, standing=True), script.value(standing=True)
+    a, z = script.value(10 * S, of=x), script.value()
+    first = script.apply([x], [a])
     last = script.apply([a, w], [z])
     script.rule(last)
-    script.rule(before)
-    # x and w; w's gradient until the end; at `last` those of z and a, at `before` those of a and x.
-    assert script.floor == 1 + 100 * S + 100 * S + 2
+    script.rule(first)
+    assert script.floor == (10 + 1 + 10 + 10 + 1) * S  # x, w, and gradients of a, x, and still w
+
+
+def test_the_gradient_of_a_leaf_is_not_needed_in_the_next_pass():
+    script = Script()
+    x, w = script.value(standing=True), script.value(standing=True)
+    one, other = script.apply([x], [script.value()]), script.apply([w], [script.value()])
+    script.rule(one)
+    script.rule(other)
+    assert script.floor == 4 * S
 
 
 def test_the_gradients_of_one_pass_are_gone_in_the_next():

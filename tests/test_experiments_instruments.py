@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +16,7 @@ from autodiff.functions.elementwise import Square
 from experiments.bounds import NEW, Rule, chain_floor
 from experiments.heartbeat import Mark
 from experiments.instruments import INSTRUMENTS, Instrument
+from experiments.instruments.cycles import Cycles
 from experiments.instruments.operations import Operations
 from experiments.runner import run_trial
 from experiments.sampler import PAGE, Sample, joined, thinned
@@ -184,6 +186,19 @@ def test_cycles_leaves_the_collector_alone():
     freed = record.readings["collector_collected_count"]
     assert freed > 0
     assert record.readings["cycle_count"] + freed / 2 >= 5_000 / 2
+
+
+def test_cycles_takes_its_callbacks_back():
+    before = list(gc.callbacks)
+    instrument = Cycles()
+    instrument.at("built")
+    assert len(gc.callbacks) == len(before) + 1
+    instrument.at("dropped")
+    gc.collect()
+    instrument.at("collected")
+    instrument.close()
+    assert gc.callbacks == before
+    assert "collected_objects_count" in instrument.readings
 
 
 # resident -----------------------------------------------------------------------------------------
