@@ -30,6 +30,7 @@ from experiments.report.environment import environment
 from experiments.report.failures import failures
 from experiments.report.findings import findings
 from experiments.report.floors import floors
+from experiments.report.glance import glance
 from experiments.report.ladder import ladder
 from experiments.report.reading import in_reading_order, read
 from experiments.report.resident import resident
@@ -334,6 +335,7 @@ def test_an_instrument_that_a_run_did_not_use_is_named(tmp_path) -> None:
     page = page_of(tmp_path, traced)
     assert "This run measured nothing with cycles, resident and clock." in page.text
     assert "The floor was not measured." in page.text
+    assert "Resident memory over time" not in page.text
 
 
 # Runs of every size
@@ -449,6 +451,37 @@ def test_an_answer_names_where_the_change_is_largest_and_where_it_goes_the_other
         answer.sentences[1]
     )
     assert "raised it on 1 of 3 workloads, `inference`" in answer.sentences[1]
+
+
+def test_what_no_graph_saves_is_told_of_work_that_never_goes_back() -> None:
+    forward = figures("peak_bytes", step18=9e6, no_grad=1e6)
+    back = made_up.record("mlp_digits", "step18", readings={"live_after_backward_bytes": 5})
+    apart = [
+        replace(back, readings={**back.readings, "peak_bytes": 1e9}),
+        made_up.record("mlp_digits", "no_grad", readings={"peak_bytes": 1e6}),
+    ]
+    [answer] = answers([*forward, *apart])
+    assert "on both workloads, most on `funnel`" in answer.sentences[2]
+
+
+@pytest.mark.parametrize(
+    ("lean", "said"),
+    [
+        (
+            [1.0, 3.0],
+            "1.00 times the time of `step18`, no more than trials differ",
+        ),
+        ([8.0, 8.1], "4.03 times the time of `step18`."),
+    ],
+)
+def test_times_that_differ_no_more_than_trials_do_are_told_as_such(lean, said) -> None:
+    times = {"step18": [1.0, 3.0], "lean": lean}
+    records = [
+        made_up.record("chain", mode, "clock", repeat=n, readings={"wall_seconds": seconds})
+        for mode, trials in times.items()
+        for n, seconds in enumerate(trials)
+    ]
+    assert said in text_of(glance(records))
 
 
 def test_without_both_figures_the_answer_says_that_it_cannot_be_told() -> None:

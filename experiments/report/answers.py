@@ -179,7 +179,7 @@ def cycles_left(records: Sequence[Record]) -> str:
         else:
             found = counted(int(max(n)), "cycle")
             said.append(f"`{mode}` left up to {found}, with up to {bytes_text(most)} of arrays")
-    return f"With the {collector_text(collector)}, {listed(said)}."
+    return f"With the {collector_text(collector)}, {'; '.join(said)}."
 
 
 def collector_relief(records: Sequence[Record]) -> str:
