@@ -599,7 +599,9 @@ def test_gradients_are_those_of_finite_differences_to_second_order(
 @each()
 @given(data=st.data())
 @settings(max_examples=6)
-def test_gradients_have_the_shape_and_dtype_of_data(row: Row, data: st.DataObject) -> None:
+def test_gradients_have_the_shape_and_dtype_of_data_and_the_bits_of_those_with_graphs(
+    row: Row, data: st.DataObject
+) -> None:
     case = data.draw(row.cases)
     dtypes = [data.draw(st.sampled_from(["f4", "f8"])) for x in case.operands]
     if row.name == "astype":
@@ -611,13 +613,16 @@ def test_gradients_have_the_shape_and_dtype_of_data(row: Row, data: st.DataObjec
     ys = row(*xs, **case.options)
     if row.name != "astype":
         assert {y.dtype for y in ys} == {np.result_type(*(x.dtype for x in xs if is_float(x)))}
-    total(ys).backward()
+    result = total(ys)
+    result.backward(retain_graph=True)
     for x in xs:
         if not is_float(x):
             assert x.grad is None
         else:
             assert type(x.grad) is np.ndarray
             assert (x.grad.shape, x.grad.dtype) == (x.shape, x.dtype)
+    with_graphs = grad(result, xs, create_graph=True)
+    assert bits([x.grad for x in xs]) == bits([g if g is None else g.data for g in with_graphs])
 
 
 @each([row for row in ROWS if (row.numpy_function or row.numpy) in OPERATIONS])
@@ -633,6 +638,23 @@ def test_numpys_function_on_variables_is_the_same_operation(row: Row, data: st.D
         assert type(other) is Variable
         assert type(y.creator) is type(other.creator)
         assert bits([y.data]) == bits([other.data])
+
+
+@each()
+@given(data=st.data())
+@settings(max_examples=4)
+def test_no_operation_writes_to_what_it_is_given(row: Row, data: st.DataObject) -> None:
+    def shut(array: Array) -> Array:
+        array.flags.writeable = False
+        return array
+
+    case = data.draw(row.cases)
+    ys = row(*(Variable(shut(x)) for x in case.operands), **case.options)
+    function = ys[0].creator
+    assert function is not None
+    for y in ys:
+        shut(y.data)
+    function.backward(*(shut(np.ones_like(y.data)) for y in ys))
 
 
 @each()
@@ -808,6 +830,7 @@ def test_numbers_leave_the_dtype_of_floats(number: int, dtype: str) -> None:
     y.sum().backward()
     assert x.grad is not None
     assert x.grad.dtype == x.dtype
+    assert gradient_check(WITH_NUMBERS[number], np.array([0.5, 2.0]), order=2)
 
 
 @pytest.mark.forward
@@ -1041,3 +1064,27 @@ def test_misuse_says_what_was_wrong(number: int) -> None:
     call, error, message = MISUSES[number]
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_rule_that_raises_on_variables_leaves_arrays_to_the_next() -> None:
+    class Picky(Function):
+        saves = (0,)
+
+        def forward(self, x: Any) -> Any:
+            return x * 2
+
+        def backward(self, gy: Any) -> Any:
+            (x,) = self.saved
+            if isinstance(x, Variable):
+                raise ArithmeticError("on purpose")
+            return gy * 2
+
+    x = of(1, 2)
+    with pytest.raises(ArithmeticError):
+        Picky()(x).backward(create_graph=True)
+    y = Picky()(x)
+    assert y.creator is not None
+    assert type(y.creator.saved[0]) is np.ndarray
+    y.backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [2, 2]
