@@ -83,7 +83,7 @@ class Function:
                 "application: make a new one"
             )
         alone = len(inputs) == 1
-        arrays = [x._array if isinstance(x, Variable) else self._operand(x, alone) for x in inputs]
+        arrays = [x.data if isinstance(x, Variable) else self._operand(x, alone) for x in inputs]
         results = self._results(arrays if self.saves is not None else all_arrays(arrays))
         mode = settings().mode
         if not mode.enable_backprop:

@@ -1088,3 +1088,11 @@ def test_a_rule_that_raises_on_variables_leaves_arrays_to_the_next() -> None:
     y.backward()
     assert x.grad is not None
     assert x.grad.tolist() == [2, 2]
+
+
+def test_an_input_that_was_not_kept_is_no_operand() -> None:
+    with using_mode("lean"):
+        creator = ad.exp(of(1)).creator
+    assert creator is not None
+    with pytest.raises(RuntimeError, match=r"not kept.*kept='inputs'"):
+        creator.inputs[0] * 2
