@@ -998,6 +998,45 @@ def test_operations_on_what_wants_no_gradient_record_nothing(operation: Any) -> 
         assert not y.requires_grad
 
 
+METHODS: list[Callable[[Any], Any]] = [
+    lambda x: x.T,
+    lambda x: x.transpose(),
+    lambda x: x.transpose(None),
+    lambda x: x.transpose(1, 2, 0),
+    lambda x: x.transpose((1, 2, 0)),
+    lambda x: x.transpose([-1, 0, 1]),
+    lambda x: x[0, 0].transpose(0),
+    lambda x: x[0, 0, 0].transpose(()),
+    lambda x: x.reshape(4, 3),
+    lambda x: x.reshape((4, 3)),
+    lambda x: x.reshape(-1),
+    lambda x: x[0, 0, 0].reshape(()),
+    lambda x: x.swapaxes(0, -1),
+    lambda x: x[:1].squeeze(),
+    lambda x: x[:1].squeeze(0),
+    lambda x: x.astype("f4"),
+    lambda x: x[0].dot(x[1].T),
+    lambda x: x.clip(1, 7),
+    lambda x: x.clip(None, 7),
+    lambda x: x.sum(),
+    lambda x: x.sum(1),
+    lambda x: x.mean(axis=(0, -1), keepdims=True),
+    lambda x: x.max(axis=0),
+    lambda x: x.min(),
+    lambda x: x.var(axis=1, ddof=1),
+]
+
+
+@pytest.mark.forward
+@pytest.mark.parametrize("number", range(len(METHODS)))
+def test_methods_are_those_of_arrays(number: int) -> None:
+    x = np.arange(12.0).reshape(2, 2, 3) ** 1.5
+    y, expected = METHODS[number](Variable(x)), METHODS[number](x)
+    assert type(y) is Variable
+    assert (y.shape, y.dtype) == (expected.shape, expected.dtype)
+    np.testing.assert_allclose(y.data, expected, rtol=1e-15)
+
+
 # Misuse -------------------------------------------------------------------------------------------
 
 V23, V2, V3 = of([[1, 2, 3], [4, 5, 6]]), of(1, 2), of(1, 2, 3)
