@@ -183,8 +183,8 @@ def lines(found: Sequence[Line], *, x_title: str, y_title: str, whole: bool = Fa
     chart.y_range = DataRange1d(only_visible=True, range_padding=0.06)
     zero = ColumnDataSource({"x": [found[0].x[0]], "y": [0.0]})
     chart.add_glyph(zero, glyphs.Scatter(x="x", y="y", size=0, line_color=None))
-    items, pointed = [], []
-    for line in found:
+    items, pointed = {}, []
+    for line in sorted(found, key=lambda line: line.look.dash != "solid"):  # none hides another
         drawn = _line(chart, line, line.x, line.y, line.abouts, line.look.dash, 2.2)
         parts = [_phases(chart, line)] if line.marks else []
         if line.limit:
@@ -192,10 +192,10 @@ def lines(found: Sequence[Line], *, x_title: str, y_title: str, whole: bool = Fa
             ends = [min(line.x), max(line.x)]
             parts.append(_line(chart, line, ends, [height] * 2, [said] * 2, "dotted", 1.5))
         _hide_with(drawn, parts)
-        items.append(_item(line.name, drawn))
+        items[line.name] = _item(line.name, drawn)
         pointed += [drawn, *parts]
     _point_at(chart, pointed, "@name", "@about")
-    _legend(chart, items)
+    _legend(chart, [items[line.name] for line in found])
     return chart
 
 
@@ -411,7 +411,6 @@ def _legend(chart: figure, items: Sequence[LegendItem]) -> None:
     """Above the chart; a click hides what it names and shows it again."""
     style: dict[str, Any] = {"padding": 0, "margin": 4, "spacing": 14, "label_standoff": 5}
     legend = Legend(
-        items=list(items),
         location="top_left",
         orientation="horizontal",
         click_policy="hide",
@@ -426,4 +425,5 @@ def _legend(chart: figure, items: Sequence[LegendItem]) -> None:
         inactive_fill_alpha=0.25,
         **style,
     )
+    legend.items = list(items)
     chart.add_layout(legend, "above")
