@@ -160,6 +160,18 @@ def test_a_gradient_that_is_passed_on_as_it_is_is_one_array():
     assert script.floor == 4 * S  # a, b, and two of y, z and their gradients
 
 
+def test_a_gradient_that_is_passed_on_twice_to_one_value_is_a_sum():
+    """w = g(a + a): the sum's gradient comes to a twice, and twice of it is another array."""
+    script = Script()
+    x, w, gz = script.value(standing=True), script.value(), script.value(10 * S)
+    a, z = script.value(10 * S, of=x), script.value(10 * S, of=x)
+    f, both, g = script.apply([x], [a]), script.apply([a, a], [z]), script.apply([z], [w])
+    script.rule(g, gradients=[gz.buffer])
+    script.rule(both, gradients=[gz.buffer, gz.buffer])
+    script.rule(f)
+    assert script.floor == (1 + 10 + 10) * S
+
+
 def test_a_gradient_is_needed_between_the_rules_that_add_to_it():
     """d = join(f(y), g(h(y))): f's rule adds to the gradient of y, then g's runs, then h's adds."""
     script = Script()

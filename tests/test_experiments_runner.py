@@ -255,11 +255,12 @@ def test_a_trial_that_hangs_is_ended_with_all_that_it_started(tmp_path, instrume
 
 
 RUN_IN_A_PROCESS = """
-import json, sys
+import json, signal, sys
 from experiments.runner import Interrupted, run
 from experiments.trial import Trial
 trials = [Trial.from_line(line) for line in json.loads(sys.argv[1])]
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where tests run in the back
     try:
         run(trials, sys.argv[2])
     except Interrupted as stop:
@@ -287,7 +288,10 @@ def test_a_run_that_is_broken_off_ends_its_trial_and_keeps_the_rest(tmp_path, nu
     with running(trials, tmp_path) as runner:
         assert wait_until(lambda: pids.exists() and pids.read_text().count(" ") == 1)
         runner.send_signal(number)
-        said, _ = runner.communicate(timeout=20)
+        try:
+            said, _ = runner.communicate(timeout=20)
+        finally:
+            runner.kill()
     mine, helper = map(int, pids.read_text().split())
     assert wait_until(lambda: gone(mine) and gone(helper))
     assert [record.trial for record in read_records(tmp_path / RECORDS)] == trials[:1]
