@@ -22,6 +22,8 @@ def real_array(data: Any, use: str) -> Array:
     if not isinstance(data, np.ndarray):
         hint = "; as_array makes one of a number" if np.isscalar(data) else ""
         raise TypeError(f"{use} an ndarray, not {type(data).__name__}{hint}")
+    if isinstance(data, np.ma.MaskedArray | np.matrix):
+        raise TypeError(f"{use} a plain ndarray, not {type(data).__name__}, whose rules differ")
     if data.dtype.kind not in "fiub":
         why = (
             ": the garbage collector cannot see what such an array holds, so a cycle through it "

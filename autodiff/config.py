@@ -109,6 +109,7 @@ Config = _Config()
 class Using:
     """One setting changed for a while: a context manager and a decorator.
 
+    Leaving it brings back all settings that were in force when it was last entered.
     It holds no state of its own, so one object may be entered again, in itself or another thread.
     A decorated generator or coroutine function has the setting inside and not outside, while it is
     suspended; a bare `with` around a `yield` leaks the setting to whoever runs the generator.
@@ -127,6 +128,8 @@ class Using:
         _settings.set(stack[:-1] or stack)
 
     def __call__(self, function: F) -> F:
+        if not callable(function):
+            raise TypeError(f"a function is decorated, not {type(function).__name__}")
         if inspect.isasyncgenfunction(function):
             raise TypeError(f"{function.__name__}: an async generator function cannot be decorated")
         wrap = self._function

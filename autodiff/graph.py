@@ -77,7 +77,7 @@ class Function:
 
     def __call__(self, *inputs: Operand) -> Any:
         """Apply the operation; a Variable, or a list of them where there are several outputs."""
-        if hasattr(self, "_links"):
+        if hasattr(self, "_links"):  # it stands in a graph, whose rule it is
             raise RuntimeError(
                 f"this {type(self).__name__} has been applied already; a Function is one "
                 "application: make a new one"
@@ -87,10 +87,8 @@ class Function:
         results = self._results(arrays if self.saves is not None else all_arrays(arrays))
         mode = settings().mode
         if not mode.enable_backprop:
-            self._links = ()
             outputs = [unchecked(y, UNTRACKED) for y in results]
         elif not any(isinstance(x, Variable) and x.requires_grad for x in inputs):
-            self._links = ()
             outputs = [as_constant(y) for y in results]
         else:
             outputs = self._record(mode, inputs, arrays, results)
@@ -134,7 +132,7 @@ class Function:
         )
         self._sources = sources
         self.generation = max([_generation_after(source) for source in sources])
-        self._kept = self.keep((*arrays, *results))
+        self._kept = self.select((*arrays, *results))
         self._inputs = mode.keep(inputs)
         self._specs = _specs(sources, arrays, results)
         if len(results) == 1:
@@ -146,11 +144,17 @@ class Function:
             _fingerprints[self] = self._fingerprint()
         return outputs
 
-    def keep(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Those that `saves` names, of the arrays of its inputs and outputs."""
+    def select(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Of the arrays of its inputs and outputs those that `saves` names."""
         if self.saves is None:
             return arrays[: len(self.sources)]
-        return tuple([arrays[position] for position in self.saves])
+        try:
+            return tuple([arrays[position] for position in self.saves])
+        except IndexError:
+            raise ValueError(
+                f"{type(self).__name__}.saves = {self.saves}: its inputs and outputs are at "
+                f"positions 0 to {len(arrays) - 1}"
+            ) from None
 
     # What the graph holds -----------------------------------------------------------------------
 

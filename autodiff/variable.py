@@ -31,6 +31,7 @@ class Variable:
 
     data: an ndarray of real numbers, any shape; None for data that comes later.
     requires_grad: False for data that wants no gradient, so that none is computed or kept.
+    Two Variables are equal if they are the same one; `<` and the like compare their arrays.
     Raises TypeError for any other data. Source: steps 1, 7, 14, 18 and 19 of the book.
     """
 

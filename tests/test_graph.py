@@ -497,11 +497,13 @@ def test_a_function_is_one_application(mode: MemoryMode) -> None:
     f(of(2))
     with pytest.raises(RuntimeError, match=r"Square has been applied already.*make a new one"):
         f(of(3))
-    with ad.no_grad():
-        g = Square()
-        g(of(2))
-        with pytest.raises(RuntimeError, match="applied already"):
-            g(of(3))
+    with ad.no_grad(), pytest.raises(RuntimeError, match="applied already"):
+        f(of(3))  # its rule still needs what forward noted
+    g = Square()
+    with ad.no_grad():  # where nothing is recorded, it is as good as new
+        assert [number(g(of(x)).data) for x in (2, 3)] == [4, 9]
+    assert number(ad.numerical_diff(g, of(2))) == pytest.approx(4)
+    g(of(2)).backward()
 
 
 def test_a_function_as_in_the_slides_works_in_every_mode(mode: MemoryMode) -> None:
@@ -604,6 +606,14 @@ def test_a_gradient_of_the_wrong_shape_or_number_names_the_function(mode: Memory
         Wrong()(Variable(np.ones(3))).backward()
 
 
+def test_saves_that_name_no_array_are_an_error() -> None:
+    class Beyond(Square):
+        saves = (0, 2)
+
+    with pytest.raises(ValueError, match=r"Beyond.saves = \(0, 2\).* 0 to 1"):
+        Beyond()(of(1))
+
+
 def test_a_missing_rule_names_the_function() -> None:
     class OneWay(Function):
         saves = ()
@@ -637,6 +647,14 @@ def test_data_that_is_no_array_is_named(data: Any, names: str) -> None:
     if names != "float64":  # arithmetic on arrays of no dimensions makes those: they are taken
         with pytest.raises(TypeError, match=names):
             of(1).data = data
+
+
+@pytest.mark.forward
+@pytest.mark.parametrize("kind", [np.ma.MaskedArray, np.matrix])
+def test_arrays_with_rules_of_their_own_are_refused(kind: type[np.ndarray]) -> None:
+    made = np.ones((1, 1)).view(kind)
+    with pytest.raises(TypeError, match=kind.__name__):
+        Variable(made)
 
 
 @pytest.mark.forward

@@ -19,15 +19,18 @@ class PerInput(Function):
 
     reads: ClassVar[tuple[tuple[int, ...], ...]]
 
+    parts: ClassVar[tuple[str, ...]]
+
     def __init_subclass__(cls) -> None:
         cls.saves = tuple(sorted({position for part in cls.reads for position in part}))
+        cls.parts = tuple(f"grad{i}" for i in range(len(cls.reads)))
 
-    def keep(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    def select(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
         read = {p for part, want in zip(self.reads, self.wanted, strict=True) if want for p in part}
         return tuple([arrays[p] if p in read else None for p in self.saves or ()])
 
     def backward(self, gy: Any) -> Any:
-        return [getattr(self, PARTS[i])(gy) if want else None for i, want in enumerate(self.wanted)]
-
-
-PARTS = ("grad0", "grad1", "grad2")
+        return [
+            getattr(self, part)(gy) if want else None
+            for part, want in zip(self.parts, self.wanted, strict=True)
+        ]
