@@ -22,7 +22,7 @@ def real_array(data: Any, use: str) -> Array:
     if not isinstance(data, np.ndarray):
         hint = "; as_array makes one of a number" if np.isscalar(data) else ""
         raise TypeError(f"{use} an ndarray, not {type(data).__name__}{hint}")
-    if isinstance(data, np.ma.MaskedArray | np.matrix):
+    if type(data) is not np.ndarray and isinstance(data, (np.ma.MaskedArray, np.matrix)):
         raise TypeError(f"{use} a plain ndarray, not {type(data).__name__}, whose rules differ")
     if data.dtype.kind not in "fiub":
         why = (
