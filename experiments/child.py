@@ -272,10 +272,10 @@ def attempt(trial: Trial, options: Mapping[str, Any], write: Callable[[Record], 
         np.ones((64, 64)) @ np.ones((64, 64))  # OpenBLAS takes 32 MB of addresses at its first use
         no_limit = None if limit is None else limit_memory(limit)
         found = measure(trial, heartbeat)
-        if no_limit is not None:
-            found = replace(found, unavailable={**found.unavailable, "memory_limit_bytes": no_limit})
+        missing = {} if no_limit is None else {"memory_limit_bytes": no_limit}
         return replace(
             found,
+            unavailable={**found.unavailable, **missing},
             memory_mode=known.memory_mode,
             environment=known.environment,
             phase=heartbeat.stage,

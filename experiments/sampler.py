@@ -24,6 +24,10 @@ MOST_POINTS = 400  # of a curve in a record
 MOST_MARKS = 200
 PAGE = 4096
 
+PEAK, SAMPLED_PEAK = "peak_resident_bytes", "sampled_peak_resident_bytes"
+LARGEST_GAP = "largest_gap_seconds"
+_TOO_SHORT = "the trial was over before the first sample of it"
+
 
 class Sample(NamedTuple):
     """How much of a process was resident, and when (seconds of time.time)."""
@@ -79,9 +83,7 @@ def joined(record: Record, samples: Sequence[Sample], marks: Sequence[Mark]) -> 
     since = [] if start is None else list(marks[start:])
     within = [one for one in samples if since and one.seconds >= since[0].seconds]
     if not within:
-        reason = "the process came to no baseline" if not since else "no sample came in time"
-        missing = dict.fromkeys(("sampled_peak_resident_bytes", "largest_gap_seconds"), reason)
-        return replace(record, unavailable={**record.unavailable, **missing})
+        return _without(record, "the process came to no baseline" if not since else _TOO_SHORT)
     baseline = record.details.get("baseline_resident_bytes", within[0].bytes)
     origin = since[0].seconds
     curve = [Sample(one.seconds - origin, one.bytes - baseline) for one in within]
@@ -92,21 +94,32 @@ def joined(record: Record, samples: Sequence[Sample], marks: Sequence[Mark]) -> 
         "curve": [[round(seconds, 6), size] for seconds, size in thinned(curve)],
         "phases": [[round(seconds, 6), phase] for seconds, phase in _spread(phases)],
     }
-    if (peak := record.readings.get("peak_resident_bytes")) is not None:
-        sampled = readings.get("sampled_peak_resident_bytes", 0.0)
+    if (peak := record.readings.get(PEAK)) is not None:
+        sampled = readings.get(SAMPLED_PEAK, 0.0)
         details["peak_missed"] = _is_missed(peak, sampled)
-    return replace(record, readings={**record.readings, **readings}, details=details)
+        readings[PEAK] = max(peak, sampled)  # the kernel's own may lag by some pages: see Resident
+    record = replace(record, readings={**record.readings, **readings}, details=details)
+    is_missing = record.outcome == "ok" and SAMPLED_PEAK not in readings
+    return _without(record, _TOO_SHORT) if is_missing else record
+
+
+def _without(record: Record, reason: str) -> Record:
+    """The record, saying why it has no readings of a curve."""
+    missing = dict.fromkeys((SAMPLED_PEAK, LARGEST_GAP), reason)
+    return replace(record, unavailable={**record.unavailable, **missing})
 
 
 def _readings_of(curve: Sequence[Sample], phases: Sequence[Mark]) -> dict[str, float]:
     """The highest sample of the measured part, and the longest time in it without one."""
     at = {phase: seconds for seconds, phase in phases}
     measured = [one for one in curve if at["built"] <= one.seconds <= at["dropped"]]
+    if not measured:
+        return {}
     times = [at["built"], *(one.seconds for one in measured), at["dropped"]]
-    readings = {"largest_gap_seconds": max(b - a for a, b in pairwise(times))}
-    if measured:
-        readings["sampled_peak_resident_bytes"] = max(one.bytes for one in measured)
-    return readings
+    return {
+        SAMPLED_PEAK: max(one.bytes for one in measured),
+        LARGEST_GAP: max(b - a for a, b in pairwise(times)),
+    }
 
 
 def _is_missed(peak: float, sampled: float) -> bool:

@@ -27,6 +27,15 @@ GRAPH_MODES = [name for name, mode in MODES.items() if mode.enable_backprop]
 OBJECTS = 4096  # bytes that the few Python objects of a specimen may take
 
 
+@pytest.fixture
+def small_heap():
+    """Nothing in sight of a census but what the test makes."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @functools.cache
 def measured(workload, instrument, mode="lean", collector="off", **parameters):
     """The record of a trial that is meant to go well."""
@@ -188,7 +197,7 @@ def test_cycles_leaves_the_collector_alone():
     assert record.readings["cycle_count"] + freed / 2 >= 5_000 / 2
 
 
-def test_cycles_takes_its_callbacks_back():
+def test_cycles_takes_its_callbacks_back(small_heap):
     before = list(gc.callbacks)
     instrument = Cycles()
     instrument.at("built")
@@ -277,10 +286,25 @@ def test_a_curve_that_missed_its_peak_says_so(peak, missed):
     assert record.details["peak_missed"] is missed
 
 
-def test_no_sample_is_no_reading_and_not_zero():
-    record = joined(a_record(), [], MARKS)
-    assert "sampled_peak_resident_bytes" not in record.readings
-    assert record.unavailable["sampled_peak_resident_bytes"] == "no sample came in time"
+def test_a_peak_is_never_under_a_sample():
+    record = joined(a_record(peak_resident_bytes=1_900_000), [Sample(3.0, 3_000_000)], MARKS)
+    assert record.readings["peak_resident_bytes"] == 2_000_000
+
+
+@pytest.mark.parametrize("samples", [[], [Sample(1.5, 1_500_000)]])
+def test_no_sample_is_no_reading_and_not_zero(samples):
+    record = joined(a_record(peak_resident_bytes=5_000_000), samples, MARKS)
+    for reading in ("sampled_peak_resident_bytes", "largest_gap_seconds"):
+        assert reading not in record.readings
+        assert "before the first sample" in record.unavailable[reading]
+    assert record.details.get("peak_missed", True)
+
+
+def test_a_trial_that_ended_badly_keeps_its_curve_and_gets_no_readings():
+    samples = [Sample(1.5, 1_500_000), Sample(3.0, 3_000_000)]
+    record = joined(Record(a_record().trial, "killed"), samples, MARKS[:-1])
+    assert record.details["curve"] == [[0.5, 0], [2.0, 1_500_000]]
+    assert not record.readings
 
 
 def test_a_curve_is_thinned_without_losing_its_highest_point():
@@ -364,7 +388,7 @@ def logged(work):
     return instrument
 
 
-def test_operations_puts_the_engine_back():
+def test_operations_puts_the_engine_back(small_heap):
     before = [dict(vars(kind)) for kind in (Function, Square, Kept)]
     seen = []
 
@@ -378,13 +402,13 @@ def test_operations_puts_the_engine_back():
     assert instrument.details["operations"] == {"Square": 1, "Kept": 1}
 
 
-def test_what_was_there_before_the_trial_is_free():
+def test_what_was_there_before_the_trial_is_free(small_heap):
     old = np.ones(1_000)
     assert logged(lambda: square(Variable(old))).readings["floor_bytes"] == 8_000
     assert logged(lambda: square(Variable(np.ones(1_000)))).readings["floor_bytes"] == 16_000
 
 
-def test_a_gradient_that_the_engine_sums_is_not_the_rules():
+def test_a_gradient_that_the_engine_sums_is_not_the_rules(small_heap):
     """Of x + b, b broadcast, the rule gives one gradient for both: that of b is another array."""
 
     def work():
@@ -397,7 +421,7 @@ def test_a_gradient_that_the_engine_sums_is_not_the_rules():
     assert of_b == NEW
 
 
-def test_a_rule_is_logged_once_however_it_is_inherited():
+def test_a_rule_is_logged_once_however_it_is_inherited(small_heap):
     class Louder(Square):
         def backward(self, gy):
             return super().backward(gy) * 2

@@ -242,13 +242,12 @@ def wait_until(condition, seconds=20.0):
 
 
 @posix
-@pytest.mark.parametrize("instrument", ["clock", "resident"])
-def test_a_trial_that_hangs_is_ended_with_all_that_it_started(tmp_path, instrument):
+def test_a_trial_that_hangs_is_ended_with_all_that_it_started(tmp_path):
     pids = tmp_path / "pids"
-    trial = a_trial(specimens.hanging, instrument=instrument, pid_file=str(pids))
-    record = run_trial(trial, timeout=2.0)
+    trial = a_trial(specimens.hanging, instrument="resident", pid_file=str(pids))
+    record = run_trial(trial, timeout=4.0)
     assert (record.outcome, record.phase) == ("timed out", "warm-up: forward")
-    assert record.error.startswith("The trial took longer than its 2 seconds.")
+    assert record.error.startswith("The trial took longer than its 4 seconds.")
     assert "specimens.py" in record.error  # where it was
     mine, helper = map(int, pids.read_text().split())
     assert wait_until(lambda: gone(mine) and gone(helper))

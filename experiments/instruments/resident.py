@@ -21,8 +21,10 @@ class Resident(Instrument):
     count (VmHWM), which no short peak escapes; the curve over time, by samples from outside; pages
     that no other process shares (USS).
     Blind to: memory that was asked for and not touched; what the allocator holds back or finds
-    again after it was freed, which it shows late or not at all. The curve misses peaks that are
-    shorter than the gaps between its samples; `peak_missed` says where it did.
+    again after it was freed, which it shows late or not at all. The kernel brings VmHWM up to date
+    from counters of each processor, and may be some ten pages for each short; where a reading or a
+    sample was higher, that is the peak. The curve misses peaks that are shorter than the gaps
+    between its samples; `peak_missed` says where it did.
     Cost: none to memory; some ten microseconds at each phase.
     Source: proc(5); psutil; memory_profiler's memory_usage on a process that it did not start.
     """
