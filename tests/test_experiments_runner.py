@@ -274,7 +274,7 @@ def running(trials, folder):
     return subprocess.Popen(
         [sys.executable, "-c", RUN_IN_A_PROCESS, lines, str(folder)],
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(environment.PROJECT)},
+        env={**os.environ, "PYTHONPATH": str(environment.PROJECT), "TMPDIR": str(folder)},
         text=True,
     )
 
