@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 PROJECT = Path(__file__).resolve().parent.parent
+DISTRIBUTION = "autodiff-lab"
 
 PINS: Mapping[str, str] = {
     "PYTHONHASHSEED": "0",  # the order of sets, and with it the addresses of what they hold
@@ -70,7 +71,7 @@ def of_process() -> dict[str, Any]:
         "numpy": np.__version__,
         "blas": _blas(),
         "platform": sys.platform,
-        "kernel": f"{platform.system()} {platform.release()}",
+        "kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
         "machine": platform.machine(),
         "cpu_count": os.cpu_count(),
         "libc": _libc(),
@@ -90,8 +91,10 @@ def of_project() -> dict[str, Any]:
 def _version() -> str | None:
     from importlib import metadata  # a tenth of a trial's start, and no trial needs it
 
-    names = metadata.packages_distributions().get("experiments", [])
-    return metadata.version(names[0]) if names else None
+    try:
+        return metadata.version(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _changed() -> bool | None:
