@@ -69,21 +69,28 @@ def sum_to_shape(x: Any, shape: tuple[int, ...]) -> Any:
     return np.sum(x, axis=stretched, keepdims=True) if stretched else x
 
 
-def _count(array: Array, holders: int = 1) -> int:
-    return getrefcount(array)
+_box = [np.empty(0)]
+_ONE = getrefcount(_box[0])  # what the interpreter counts for an array that a container holds
 
 
-def _count_of_one() -> int:
-    array = np.empty(0)
-    return _count(array)
+def sole(container: Any, key: Any) -> bool:
+    """Whether a list or dict alone holds the array at a key: then it may be written or given away.
 
-
-_ONE = _count_of_one()  # what an interpreter counts for one variable differs between versions
-
-
-def sole(array: Array, holders: int = 1) -> bool:
-    """Whether an array's memory is held by the caller's variable, and holders - 1 others, alone.
-
-    Then it may be written to or given away; NumPy asks the same before it reuses a temporary.
+    NumPy asks the same before it reuses a temporary. No variable may refer to the array meanwhile,
+    and none is used here: which of those are counted differs between versions of the interpreter.
     """
-    return array.base is None and getrefcount(array) == _ONE + holders - 1
+    return (
+        type(container[key]) is np.ndarray
+        and container[key].base is None
+        and getrefcount(container[key]) == _ONE
+    )
+
+
+def own(container: Any, key: Any) -> Any:
+    """The array at a key as one that nobody else holds: itself, if it is just that, else a copy.
+
+    A Variable is given as it is.
+    """
+    if sole(container, key) or type(container[key]) is not np.ndarray:
+        return container[key]
+    return container[key].copy()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from autodiff.arrays import Array, Spec, as_array, sole
+from autodiff.arrays import Array, Spec, as_array, own, sole
 from autodiff.config import settings, using_config
 from autodiff.memory import MemoryMode
 
@@ -59,25 +59,26 @@ class Scattered:
 class Table(dict[Source, Gradient]):
     """The gradients in flight, by source."""
 
-    def add(self, source: Source, gx: Gradient) -> None:
-        """Add a gradient for a source, in place where nobody else holds what may be written to."""
-        held = self.pop(source, None)
-        if isinstance(gx, Scattered):
-            if held is None:
-                held = np.zeros(*gx.spec)
-            elif not sole(held):
-                held = held.copy()
-            gx.add_to(held)
-        elif held is None:
-            held = gx
-        elif type(held) is np.ndarray and sole(held):
-            held += gx
-        elif type(gx) is np.ndarray and sole(gx, holders=2):  # the caller's variable, and gx
-            gx += held
-            held = gx
+    def add(self, source: Source, gxs: list[Gradient]) -> None:
+        """Take the last gradient off a list and add it to what is here for a source.
+
+        In place, where nobody else holds the array that is written to.
+        """
+        if isinstance(gxs[-1], Scattered):
+            if source not in self:
+                self[source] = np.zeros(*gxs[-1].spec)
+            elif not sole(self, source):
+                self[source] = self[source].copy()
+            gxs.pop().add_to(self[source])
+        elif source not in self:
+            self[source] = gxs.pop()
+        elif sole(self, source):
+            self[source] += gxs.pop()
+        elif sole(gxs, -1):
+            gxs[-1] += self[source]
+            self[source] = gxs.pop()
         else:
-            held = as_array(held + gx)
-        self[source] = held
+            self[source] = as_array(self[source] + gxs.pop())
 
 
 class Queue:
@@ -123,12 +124,11 @@ def propagate(
 
     def retain(function: Function, gys: Sequence[Gradient]) -> None:
         for i, variable in function.live_outputs():
-            gy = gys[i]
-            retained.append((variable, own(gy, holders=2)))  # gy, and gys
+            retained.append((variable, own(gys, i)))
 
     while roots:
         queue.push(roots[-1][0])
-        table.add(*roots.pop())
+        table.add(roots[-1][0], [roots.pop()[1]])
     debug = settings().debug
     token = differentiating.set(create_graph)
     try:
@@ -148,19 +148,12 @@ def propagate(
                 gxs = function.input_gradients(gys, create_graph)
                 mode.release(function, gys, retain)
                 del gys, function  # so that what they held goes before the next rule runs
-                for source in sources:
-                    gx = gxs.pop(0)
-                    if source is not None and gx is not None:
-                        table.add(source, gx)
+                for source in reversed(sources):
+                    if source is None or gxs[-1] is None:
+                        gxs.pop()
+                    else:
+                        table.add(source, gxs)
                         queue.push(source)
-                del gx
     finally:
         differentiating.reset(token)
     return table | seen, retained
-
-
-def own(gradient: Gradient, holders: int = 1) -> Gradient:
-    """A gradient that nobody else holds: itself, if it is just that, else a copy."""
-    if type(gradient) is not np.ndarray or sole(gradient, holders=holders + 1):  # and `gradient`
-        return gradient
-    return gradient.copy()

@@ -265,7 +265,7 @@ class Function:
         for source, link in zip(self.outlets, self._links, strict=True):
             gy = table.pop(source, None)
             if gy is not None and isinstance(link, Leaf):
-                table.add(link, gy)
+                table.add(link, [gy])
                 gy = None
             gys.append(gy)
         if all(gy is None for gy in gys):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
-from autodiff.arrays import Array, as_array, gradient_dtype, real_array
+from autodiff.arrays import Array, as_array, gradient_dtype, own, real_array
 from autodiff.config import settings
-from autodiff.gradients import Gradient, Source, function_of, own, propagate
+from autodiff.gradients import Gradient, Source, function_of, propagate
 from autodiff.memory import Link, MemoryMode
 
 if TYPE_CHECKING:
@@ -185,10 +185,10 @@ class Variable:
             result._grad = None
         for variable, gradient in retained:
             variable._add_gradient(gradient)
-        while gradients:
-            leaf, gradient = gradients.popitem()
+        for leaf in list(gradients):
             if isinstance(leaf, Leaf) and (owner := leaf()) is not None:
-                owner._add_gradient(own(gradient))
+                owner._add_gradient(own(gradients, leaf))
+            del gradients[leaf]
 
     def _root(self) -> Source:
         """Where a backward pass from here starts."""
@@ -426,6 +426,5 @@ def grad(
     gradients, _ = propagate(roots, mode, create_graph, watched)
     found: list[Any] = []
     for source in sources:
-        gradient = gradients.get(source)
-        found.append(own(gradient, holders=2))  # gradient, and gradients
+        found.append(own(gradients, source) if source in gradients else None)
     return tuple(found)
