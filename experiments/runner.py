@@ -183,8 +183,12 @@ class _Room:
         return read_pulse(self.heartbeat)
 
     def last_words(self) -> str:
-        """The end of what the process wrote to standard error."""
-        return self.messages.read_text(encoding="utf-8", errors="replace")[-LAST_WORDS:].strip()
+        """The end of what the process wrote to standard error, but for the stack of C functions.
+
+        Python 3.14 and later write that behind the stack that says something of the trial.
+        """
+        words = self.messages.read_text(encoding="utf-8", errors="replace")
+        return words.partition("Current thread's C stack trace")[0][-LAST_WORDS:].strip()
 
     def written(self) -> Record | None:
         """The last record that the process wrote whole."""
