@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from autodiff.arrays import Array, as_array, gradient_dtype, own, real_array
-from autodiff.config import settings
+from autodiff.config import settings, using_config
 from autodiff.gradients import Gradient, Source, function_of, propagate
 from autodiff.memory import Link, MemoryMode
 
@@ -181,12 +181,16 @@ class Variable:
         ]
         del seed, source
         gradients, retained = propagate(roots, mode, create_graph)
+        owners = [(leaf(), leaf) for leaf in gradients if isinstance(leaf, Leaf)]
+        for owner, leaf in owners:
+            if owner is not None:
+                owner._check_shape(gradients[leaf])  # before any gradient is added
         if (result := root()) is not None:
             result._grad = None
         for variable, gradient in retained:
             variable._add_gradient(gradient)
-        for leaf in list(gradients):
-            if isinstance(leaf, Leaf) and (owner := leaf()) is not None:
+        for owner, leaf in owners:
+            if owner is not None:
                 owner._add_gradient(own(gradients, leaf))
             del gradients[leaf]
 
@@ -208,18 +212,21 @@ class Variable:
         return source
 
     def _ones(self) -> Array:
-        return np.ones_like(self.data, dtype=gradient_dtype(self.data.dtype))
+        return np.ones(self.data.shape, gradient_dtype(self.data.dtype))
 
-    def _add_gradient(self, gradient: Gradient) -> None:
-        """Add a gradient that nobody else holds."""
+    def _check_shape(self, gradient: Gradient) -> None:
         if self.data.shape != gradient.shape:
             raise RuntimeError(
                 f"a gradient of shape {gradient.shape} for data of shape {self.data.shape}: data "
                 "was replaced by an array of another shape between forward and backward"
             )
+
+    def _add_gradient(self, gradient: Gradient) -> None:
+        """Add a gradient that nobody else holds."""
         if isinstance(gradient, Variable):
             if self._grad is not None:
-                gradient = gradient + (self._grad if self.grad_var is None else self.grad_var)
+                with using_config("enable_backprop", True):
+                    gradient = gradient + (self._grad if self.grad_var is None else self.grad_var)
             self.grad_var = gradient
             self._grad = gradient.data.copy()
         else:
