@@ -22,7 +22,8 @@ class Reduction(Function):
     __slots__ = ("axis", "keepdims", "expanded_shape", "shape")
 
     def __init__(self, axis: Axis, keepdims: bool) -> None:
-        self.axis, self.keepdims = axis, keepdims
+        self.axis = axis
+        self.keepdims: Any = keepdims  # NumPy 2.5 is typed for a literal True or False alone
 
     def forward(self, x: Any) -> Any:
         x = np.asarray(x)
