@@ -28,9 +28,9 @@ from autodiff.arrays import (
     real_array,
     sum_to_shape,
 )
-from autodiff.config import settings
+from autodiff.config import Settings, settings
 from autodiff.gradients import Gradient, Scattered, Source, Table, differentiating
-from autodiff.memory import Link, MemoryMode
+from autodiff.memory import Link
 from autodiff.variable import (
     UNTRACKED,
     Leaf,
@@ -85,13 +85,13 @@ class Function:
         alone = len(inputs) == 1
         arrays = [x.data if isinstance(x, Variable) else self._operand(x, alone) for x in inputs]
         results = self._results(arrays if self.saves is not None else all_arrays(arrays))
-        mode = settings().mode
-        if not mode.enable_backprop:
+        now = settings()
+        if not now.mode.enable_backprop:
             outputs = [unchecked(y, UNTRACKED) for y in results]
         elif not any(isinstance(x, Variable) and x.requires_grad for x in inputs):
             outputs = [as_constant(y) for y in results]
         else:
-            outputs = self._record(mode, inputs, arrays, results)
+            outputs = self._record(now, inputs, arrays, results)
         return outputs if len(outputs) > 1 else outputs[0]
 
     def _operand(self, x: Operand, alone: bool) -> Any:
@@ -121,12 +121,13 @@ class Function:
 
     def _record(
         self,
-        mode: MemoryMode,
+        now: Settings,
         inputs: tuple[Operand, ...],
         arrays: Sequence[Any],
         results: Sequence[Array],
     ) -> list[Variable]:
         """Take this application into the graph."""
+        mode = now.mode
         sources = tuple(
             [source_of(x) if isinstance(x, Variable) and x.requires_grad else None for x in inputs]
         )
@@ -140,7 +141,7 @@ class Function:
         else:
             outputs = [unchecked(y, (self, i)) for i, y in enumerate(results)]
         self._links = tuple([mode.link(y) for y in outputs])
-        if settings().debug:
+        if now.debug:
             _fingerprints[self] = self._fingerprint()
         return outputs
 
