@@ -23,6 +23,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints, overload
 import numpy as np
 import numpy.typing as npt
 
+from autodiff import Config, Variable
 from experiments.trial import Value
 
 Probe = Callable[[str], None]
@@ -86,6 +87,24 @@ def _read_number(kind: type[int | float], text: str) -> int | float:
 def checksum(array: npt.NDArray[Any] | None) -> float:
     """The sum of an array, by which two trials show that they computed the same."""
     return float(np.sum(array))  # type: ignore[arg-type]  # None is an error, as it should be
+
+
+def there_and_back(x: Variable, compute: Callable[[], Variable]) -> Step:
+    """The step that computes one result from x, forward, and its gradient, backward."""
+
+    def step(probe: Probe) -> dict[str, float]:
+        x.cleargrad()
+        y = compute()
+        probe("forward")
+        results = {"y_sum": checksum(y.data)}
+        if Config.enable_backprop:
+            y.backward()
+            probe("backward")
+            results["gx_sum"] = checksum(x.grad)
+        probe("step")
+        return results
+
+    return step
 
 
 WORKLOADS: dict[str, Workload] = {}

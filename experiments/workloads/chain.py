@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from autodiff import Config, Variable, sin, sqrt, square, tanh
-from experiments.workloads import Probe, Step, checksum, workload
+from autodiff import Variable, sin, sqrt, square, tanh
+from experiments.workloads import Step, there_and_back, workload
 
 OPERATIONS = {"square": square, "sin": sin, "sqrt": sqrt, "tanh": tanh}
 
@@ -31,18 +31,10 @@ def chain(
         data = np.minimum(data**0.5**length, np.nextafter(1.0, 0.0))
     x = Variable(data)
 
-    def step(probe: Probe) -> dict[str, float]:
-        x.cleargrad()
+    def chained() -> Variable:
         y = x
         for _ in range(length):
             y = operation(y)
-        probe("forward")
-        results = {"y_sum": checksum(y.data)}
-        if Config.enable_backprop:
-            y.backward()
-            probe("backward")
-            results["gx_sum"] = checksum(x.grad)
-        probe("step")
-        return results
+        return y
 
-    return step
+    return there_and_back(x, chained)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from autodiff import Config, Variable, mean, reshape, tanh
-from experiments.workloads import Probe, Step, checksum, workload
+from autodiff import Variable, mean, reshape, tanh
+from experiments.workloads import Step, there_and_back, workload
 
 
 @workload(quick={"size": 131_072})
@@ -21,18 +21,10 @@ def funnel(rng: np.random.Generator, *, size: int = 1_048_576, stages: int = 12)
         )
     x = Variable(rng.standard_normal(size))
 
-    def step(probe: Probe) -> dict[str, float]:
-        x.cleargrad()
+    def narrowed() -> Variable:
         y = x
         for _ in range(stages):
             y = mean(reshape(tanh(y), (-1, 2)), axis=1)
-        probe("forward")
-        results = {"y_sum": checksum(y.data)}
-        if Config.enable_backprop:
-            y.backward()
-            probe("backward")
-            results["gx_sum"] = checksum(x.grad)
-        probe("step")
-        return results
+        return y
 
-    return step
+    return there_and_back(x, narrowed)
