@@ -36,6 +36,7 @@ EXPERIMENTS = {
     "bounds": set(),
     "census": set(),
     "launcher": set(),
+    "units": set(),
     "estimates": {"trial"},
     "environment": {"trial"},
     "workloads": {"autodiff", "trial"},
@@ -46,7 +47,16 @@ EXPERIMENTS = {
     "studies": {"autodiff", "trial", "workloads", "instruments", "cli"},
     "runner": {"environment", "heartbeat", "instruments", "launcher", "sampler", "trial"},
     "report": {"bounds", "estimates", "trial"},
-    "cli": {"autodiff", "instruments", "report", "runner", "studies", "trial", "workloads"},
+    "cli": {
+        "autodiff",
+        "instruments",
+        "report",
+        "runner",
+        "studies",
+        "trial",
+        "units",
+        "workloads",
+    },
 }
 
 

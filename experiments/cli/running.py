@@ -1,0 +1,164 @@
+"""`experiments run`: run a study and write its report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter, validators
+from rich.console import Console
+
+from autodiff import MODES
+from experiments import report, runner
+from experiments.cli.choices import all_named, amount, named, parameters
+from experiments.cli.endings import (
+    INTERRUPTED,
+    OK,
+    REPORTS,
+    SOME_FAILED,
+    BrokenOff,
+    UsageError,
+)
+from experiments.cli.progress import Progress, say, trial_text
+from experiments.instruments import INSTRUMENTS
+from experiments.studies import DEFAULT_STUDY, studies
+from experiments.trial import Collector, Record, Trial
+from experiments.workloads import WORKLOADS
+
+HELP = (
+    "For example:\n\n"
+    "  experiments run                            the whole ladder: a few minutes\n"
+    "  experiments run cycles --quick             one question, and a first look\n"
+    "  experiments run -w chain -m step18 -m lean one workload under two modes\n"
+    "  experiments run -w chain -s chain.length=200 -s chain.kind=tanh\n"
+    "  experiments run -i clock --repeats 20      only times, narrower intervals\n"
+    "  experiments run --output reports/mine      go on with a run broken off\n\n"
+    "Exit code: 0 all trials went well; 1 some did not, the report says which;\n"
+    "2 the command was not understood; 130 broken off.\n"
+)
+
+
+def run(
+    study: str = DEFAULT_STUDY,
+    /,
+    *,
+    workload: Annotated[list[str] | None, Parameter(name=["--workload", "-w"], negative="")] = None,
+    mode: Annotated[list[str] | None, Parameter(name=["--mode", "-m"], negative="")] = None,
+    instrument: Annotated[
+        list[str] | None, Parameter(name=["--instrument", "-i"], negative="")
+    ] = None,
+    collector: Annotated[
+        list[Collector] | None, Parameter(name=["--collector", "-c"], negative="")
+    ] = None,
+    set_: Annotated[list[str] | None, Parameter(name=["--set", "-s"], negative="")] = None,
+    repeats: Annotated[int | None, Parameter(validator=validators.Number(gt=0))] = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    quick: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    timeout: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 120.0,
+    memory_limit: str | None = None,
+) -> int:
+    """Run a study and write its report.
+
+    A study has its own workloads, modes, instruments and repeats; what is given here replaces them.
+
+    Parameters
+    ----------
+    study
+        The question to ask; `experiments list` shows all of them.
+    workload
+        What to run; give it several times for several workloads.
+    mode
+        A memory mode; several times for several.
+    instrument
+        What to measure with; several times for several.
+    collector
+        The garbage collector's state; several times for several.
+    set_
+        A parameter of a workload, as in chain.length=50; several times for several.
+    repeats
+        Trials of each kind; without it, as many as each instrument needs.
+    output
+        The folder of the run; one that holds a run broken off goes on with it.
+    quick
+        One trial of each kind, and smaller workloads.
+    timeout
+        Seconds after which a trial is ended.
+    memory_limit
+        Memory that a trial may have, such as 512MB or 2GiB.
+    """
+    chosen = studies()[named("study", studies(), study)]
+    workloads = all_named("workload", WORKLOADS, workload or chosen.workloads)
+    trials = chosen.trials(
+        workloads=workloads,
+        modes=all_named("mode", MODES, mode or chosen.modes),
+        instruments=all_named("instrument", INSTRUMENTS, instrument or chosen.instruments),
+        collectors=list(dict.fromkeys(collector or ())),
+        repeats=repeats,
+        parameters=parameters(set_ or (), workloads),
+        quick=quick,
+    )
+    limit = None if memory_limit is None else amount("--memory-limit", memory_limit)
+    folder = output or REPORTS / f"{study}-{datetime.now():%Y-%m-%d-%H%M%S}"
+    progress = Progress(len(trials), done=_ready(folder, trials))
+    return _conclude(_measure(trials, folder, timeout, limit, progress), folder)
+
+
+def _ready(folder: Path, trials: Sequence[Trial]) -> int:
+    """See to it that the run can be written to its folder; how many of its trials are there.
+
+    Raises UsageError where it cannot, or where the folder holds trials that are not of this run.
+    """
+    try:
+        with runner.RecordsFile(folder / runner.RECORDS, say) as file:
+            there = [record.trial for record in file.records]
+    except OSError as error:
+        raise UsageError(
+            f"Nothing can be written to {folder}: {error.strerror}. Give another folder by "
+            "--output."
+        ) from None
+    planned = {trial.key for trial in trials}
+    strange = [trial for trial in there if trial.key not in planned]
+    if strange:
+        raise UsageError(
+            f"{folder} holds another run: {len(strange)} of its trials are not of this one (the "
+            f"first is {trial_text(strange[0])} of the study {strange[0].study}). To go on with "
+            "it, give the study and the options that it began with; for a new run, give another "
+            "folder."
+        )
+    return len(there)
+
+
+def _measure(
+    trials: Sequence[Trial],
+    folder: Path,
+    timeout: float,
+    memory_limit: int | None,
+    progress: Progress,
+) -> list[Record]:
+    try:
+        with progress:
+            return runner.run(
+                trials,
+                folder,
+                timeout=timeout,
+                memory_limit=memory_limit,
+                on_start=progress.start,
+                on_record=progress.advance,
+                on_notice=progress.say,
+            )
+    except runner.Interrupted as stop:
+        why = f"Broken off after {stop.done} of {stop.total} trials; what was done is kept."
+        raise BrokenOff(why, folder, INTERRUPTED) from None
+    except OSError as error:
+        why = f"{error}. This run cannot go on for now; what was done is kept."
+        raise BrokenOff(why, folder, SOME_FAILED) from None
+
+
+def _conclude(records: Sequence[Record], folder: Path) -> int:
+    """Write the report; show what was found, where the report is, and whether all went well."""
+    page = report.write(folder)
+    Console(highlight=False).print(report.summary(records))
+    print(page)
+    return OK if all(record.outcome == "ok" for record in records) else SOME_FAILED
