@@ -1,10 +1,12 @@
 """One trial, in this process: a Trial on standard input, its Record on standard output.
 
-    python -m experiments.child '{"heartbeat": PATH, "memory_limit": BYTES, "leash": true}'
+    python -m experiments.child '{"heartbeat": PATH, "memory_limit": BYTES, "leash": true,
+                                  "folder": PATH}'
 
 The options, each of which may be left out: heartbeat, the file for the stages that the trial
 reaches; memory_limit, how much address space it may have on top of what importing needs; leash: end
-when standard input closes, which it does when the runner dies.
+when standard input closes, which it does when the runner dies; folder: where its instrument may
+leave files.
 
 Two records are written. The first stands for the case that the process is killed: it has what is
 known before the trial begins. The second is the trial's.
@@ -33,9 +35,9 @@ import numpy as np
 from autodiff import MODES, using_mode
 from experiments import environment
 from experiments.heartbeat import Heartbeat
-from experiments.instruments import INSTRUMENTS, MOMENTS, Instrument
-from experiments.trial import Record, Trial
-from experiments.workloads import WORKLOADS, Workload
+from experiments.instruments import INSTRUMENTS, MOMENTS, Disagreement, Instrument
+from experiments.trial import COLLECTOR_PHASES, Record, Trial
+from experiments.workloads import WORKLOADS, Step, Workload
 
 T = TypeVar("T")
 
@@ -77,6 +79,9 @@ class Moments:
             gc.collect()
         self.reach(moment)
 
+    def wrapped(self, step: Step) -> Step:
+        return self._instrument.wrapped(step)
+
     def reach(self, phase: str) -> None:
         self._heartbeat.beat(phase)
         self._instrument.at(phase)
@@ -93,7 +98,7 @@ class Rehearsal(Instrument):
         pass
 
 
-def measure(trial: Trial, heartbeat: Heartbeat) -> Record:
+def measure(trial: Trial, heartbeat: Heartbeat, folder: Path | None = None) -> Record:
     """Run a trial, and return what its instrument found.
 
     First comes a full rehearsal with the same parameters, so that whatever is made once and kept
@@ -104,11 +109,13 @@ def measure(trial: Trial, heartbeat: Heartbeat) -> Record:
     gc.freeze()
     workload = find_workload(trial.workload)
     instrument = find("instrument", trial.instrument, INSTRUMENTS)()
+    instrument.folder = folder
     with using_mode(trial.mode):
         if trial.collector != "on":
             gc.disable()
         heartbeat.beat("warm-up")
         rehearsal = Moments(trial, heartbeat, Rehearsal())
+        heartbeat.note_resident()
         names: list[str] = []
         values = array("d")
         perform(workload, trial, rehearsal, names, values)
@@ -116,10 +123,13 @@ def measure(trial: Trial, heartbeat: Heartbeat) -> Record:
         gc.collect()
         gc.freeze()
         instrument.rehearsed = rehearsal.counts
+        phase = nearer_to_a_collection(trial)
+        heartbeat.note_resident()
         moments = Moments(trial, heartbeat, instrument)
         moments.reach("baseline")
         perform(workload, trial, moments, names, values)
         gc.disable()  # from here on the trial itself says when
+        del phase
         moments.reach("dropped")
         gc.collect()
         moments.reach("collected")
@@ -146,7 +156,7 @@ def perform(
 
     They go into memory that stands already, except in the rehearsal, which sets it aside.
     """
-    step = workload.start(trial.seed, trial.parameters)
+    step = moments.wrapped(workload.start(trial.seed, trial.parameters))
     moments.reach("built")
     results = step(moments)
     if not names:
@@ -158,6 +168,19 @@ def perform(
         values[number] = float(results[name])
         if not math.isfinite(values[number]):
             raise TrialError(f"the workload computed {name} = {values[number]}, which is no figure")
+
+
+def nearer_to_a_collection(trial: Trial) -> list[object]:
+    """Objects that bring the collector's next run nearer, by a part of its first threshold.
+
+    What is left alive when it runs depends on when that is. Repeats of a trial with the collector
+    on therefore meet it in phases of its own, spread evenly: repeats that are all alike would hide
+    how far the figures reach.
+    """
+    if trial.collector != "on":
+        return []
+    phase = trial.repeat % COLLECTOR_PHASES
+    return [[] for _ in range(gc.get_threshold()[0] * phase // COLLECTOR_PHASES)]
 
 
 # What a trial names -------------------------------------------------------------------------------
@@ -188,7 +211,7 @@ def find_workload(name: str) -> Workload:
 
 def explained(error: BaseException, memory_limit: int | None) -> str:
     """What happened, for a record: the error, and where in the workload it came from."""
-    if isinstance(error, TrialError | environment.NotPinned):
+    if isinstance(error, TrialError | Disagreement | environment.NotPinned):
         return str(error)
     said = "".join(traceback.format_exception_only(error)).strip()
     if isinstance(error, MemoryError) and memory_limit is not None:
@@ -262,7 +285,7 @@ def end_with(file: int) -> None:
 def attempt(trial: Trial, options: Mapping[str, Any], write: Callable[[Record], None]) -> Record:
     """The record of a trial, whatever becomes of it; `write` is given one for the worst case."""
     heartbeat = Heartbeat(options.get("heartbeat"))
-    limit = options.get("memory_limit")
+    limit, folder = options.get("memory_limit"), options.get("folder")
     known = Record(trial, "killed", environment=environment.of_process())
     try:
         mode = find("memory mode", trial.mode, MODES)
@@ -271,7 +294,7 @@ def attempt(trial: Trial, options: Mapping[str, Any], write: Callable[[Record], 
         write(known)
         np.ones((64, 64)) @ np.ones((64, 64))  # OpenBLAS takes 32 MB of addresses at its first use
         no_limit = None if limit is None else limit_memory(limit)
-        found = measure(trial, heartbeat)
+        found = measure(trial, heartbeat, Path(folder) if folder else None)
         missing = {} if no_limit is None else {"memory_limit_bytes": no_limit}
         return replace(
             found,

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from experiments.instruments import PHASES
 
 STAGES = ("started", "warm-up", *PHASES)
+_RESIDENT = -1  # in a stage's place: the mark holds bytes, and no seconds
 _MARK = struct.Struct("<dq")
 
 
@@ -40,8 +41,20 @@ class Heartbeat:
         self.stage = stage
         self._write(STAGES.index(stage))
 
+    def note_resident(self) -> None:
+        """Leave word of how much of the process is resident, where the platform says so."""
+        try:
+            with open("/proc/self/statm", encoding="ascii") as file:
+                pages = int(file.read().split()[1])
+        except OSError:
+            return
+        self._put(pages * os.sysconf("SC_PAGE_SIZE"), _RESIDENT)
+
     def _write(self, number: int) -> None:
-        _MARK.pack_into(self._mark, 0, time.time(), number)
+        self._put(time.time(), number)
+
+    def _put(self, value: float, number: int) -> None:
+        _MARK.pack_into(self._mark, 0, value, number)
         if self._file is not None:
             os.write(self._file, self._mark)
 
@@ -51,6 +64,7 @@ class Pulse(NamedTuple):
 
     pid: int | None
     marks: list[Mark]
+    resident: int | None = None  # bytes, before the workload began, the highest of what was noted
 
     @property
     def phase(self) -> str:
@@ -70,4 +84,6 @@ def read_pulse(path: Path) -> Pulse:
     beats = list(_MARK.iter_unpack(written[:whole]))
     if not beats:
         return Pulse(None, [])
-    return Pulse(beats[0][1], [Mark(seconds, STAGES[number]) for seconds, number in beats[1:]])
+    marks = [Mark(seconds, STAGES[number]) for seconds, number in beats[1:] if number != _RESIDENT]
+    noted = [int(value) for value, number in beats[1:] if number == _RESIDENT]
+    return Pulse(beats[0][1], marks, max(noted, default=None))

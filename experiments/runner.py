@@ -228,11 +228,15 @@ def _settled(trial: Trial, ending: Mapping[str, Any], room: _Room, timeout: floa
     """The record of a trial whose process has ended, by what it left and how it ended."""
     written = room.written() or Record(trial, "killed")
     process = {name: ending.get(name) for name in ("peak_resident_bytes", "cpu_seconds")}
+    pulse = room.pulse()
     record = replace(
         written,
-        phase=room.pulse().phase,
+        phase=pulse.phase,
         details={**written.details, "process": process},
     )
+    if written.outcome == "ok":
+        return record
+    record = replace(record, at_least=_at_least(process["peak_resident_bytes"], pulse))
     status = ending.get("status")
     words = room.last_words()
     if ending.get("timed_out"):
@@ -244,6 +248,16 @@ def _settled(trial: Trial, ending: Mapping[str, Any], room: _Room, timeout: floa
         return replace(record, error=f"{_signal_name(status)}\n{words}".strip())
     said = f"The process ended by itself, with status {status}, and left no record.\n{words}"
     return replace(record, outcome="failed", error=said.strip())
+
+
+def _at_least(highest: float | None, pulse: Pulse) -> dict[str, float]:
+    """What a trial that did not end well had in memory at its peak, at the least.
+
+    highest: ru_maxrss of its process, from its launcher's wait4.
+    """
+    if highest is None or pulse.resident is None:
+        return {}
+    return {"peak_resident_bytes": max(0, highest - pulse.resident)}
 
 
 def _signal_name(status: int | None) -> str:

@@ -12,7 +12,10 @@ from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-SCHEMA = 1  # raised when a field of Record or Trial changes its meaning
+SCHEMA = 2  # raised when a field of Record or Trial changes its meaning
+
+CALIBRATION = "calibration"  # the study whose trials measure known truths
+COLLECTOR_PHASES = 20  # in how many of its phases the collector is met, one in each repeat
 
 Collector = Literal["on", "off", "each step"]
 Outcome = Literal["ok", "failed", "timed out", "killed"]
@@ -33,7 +36,7 @@ class Trial:
     mode: str  # a name in autodiff.MODES
     instrument: str
     collector: Collector = "off"  # "each step": off, but called by hand after each step
-    repeat: int = 0
+    repeat: int = 0  # with the collector on, also the phase in which the trial meets it
     seed: int = 0
 
     @property
@@ -61,6 +64,9 @@ class Record:
     unavailable: Mapping[str, str] = field(
         default_factory=dict
     )  # reading -> why there is none here
+    at_least: Mapping[str, float] = field(
+        default_factory=dict
+    )  # reading -> what it came to or went beyond, in a trial that did not end well
     results: Mapping[str, float] = field(default_factory=dict)  # what was computed, in every mode
     details: Mapping[str, Any] = field(default_factory=dict)  # curves, tables behind a reading
     memory_mode: Mapping[str, Any] = field(default_factory=dict)  # the fields of the mode
@@ -113,6 +119,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 _VALUES: Mapping[str, tuple[type, ...]] = {
     "parameters": (int, float, str),
     "readings": (int, float),
+    "at_least": (int, float),
     "results": (int, float),
     "unavailable": (str,),
 }

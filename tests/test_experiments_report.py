@@ -398,10 +398,10 @@ def test_a_folder_that_is_no_run_is_an_error_that_says_what_is_missing(tmp_path)
 @pytest.mark.parametrize(
     ("line", "field"),
     [
-        ('{"schema": 1, "trial"', "no JSON"),
+        ('{"schema": 2, "trial"', "no JSON"),
         (made_up.record().to_line().replace('"ok"', '"fine"'), "outcome"),
         (made_up.record().to_line().replace('"mode"', '"mood"'), "mood"),
-        (made_up.record().to_line().replace('"schema": 1', '"schema": 99'), "schema"),
+        (made_up.record().to_line().replace('"schema": 2', '"schema": 99'), "schema"),
     ],
 )
 def test_a_bad_line_is_an_error_that_names_file_line_and_field(tmp_path, line, field) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 from experiments.instruments.clock import Clock
 from experiments.instruments.cycles import Cycles
-from experiments.instruments.instrument import MOMENTS, PHASES, Instrument
+from experiments.instruments.instrument import MOMENTS, PHASES, Disagreement, Instrument
 from experiments.instruments.operations import Operations
 from experiments.instruments.resident import Resident
 from experiments.instruments.traced import Traced
@@ -26,4 +26,4 @@ INSTRUMENTS: Mapping[str, type[Instrument]] = {
     instrument.name: instrument for instrument in (Traced, Resident, Cycles, Clock, Operations)
 }
 
-__all__ = ["INSTRUMENTS", "MOMENTS", "PHASES", "Instrument"]
+__all__ = ["INSTRUMENTS", "MOMENTS", "PHASES", "Disagreement", "Instrument"]

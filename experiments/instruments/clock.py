@@ -18,6 +18,7 @@ class Clock(Instrument):
     """
 
     name = "clock"
+    alone = True
 
     def __init__(self) -> None:
         super().__init__()

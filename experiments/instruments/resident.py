@@ -30,6 +30,7 @@ class Resident(Instrument):
     """
 
     name = "resident"
+    alone = True  # an interpreter that starts turns pages of this one into shared ones
 
     def __init__(self) -> None:
         super().__init__()
