@@ -34,6 +34,7 @@ AUTODIFF = {
 EXPERIMENTS = {
     "trial": set(),
     "bounds": set(),
+    "calibration": {"trial"},
     "census": set(),
     "launcher": set(),
     "units": set(),
