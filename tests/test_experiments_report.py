@@ -35,7 +35,7 @@ from experiments.report.ladder import ladder
 from experiments.report.reading import in_reading_order, read
 from experiments.report.resident import resident
 from experiments.report.results import results
-from experiments.report.sections import SECTIONS
+from experiments.report.sections import sections
 from experiments.report.traces import POINTS, thinned
 from experiments.studies import studies
 from experiments.trial import Record
@@ -85,7 +85,7 @@ def blocks_of(section: Section) -> Iterator[Block]:
 
 
 def charts_of(records: Sequence[Record]) -> list[Chart]:
-    blocks = [b for make in SECTIONS for b in blocks_of(make(in_reading_order(records)))]
+    blocks = [b for section in sections(in_reading_order(records)) for b in blocks_of(section)]
     return [b for b in blocks if isinstance(b, Chart)]
 
 
@@ -173,7 +173,7 @@ def test_the_same_records_make_the_same_findings_in_whatever_order_they_came(
 ) -> None:
     def told(records: Sequence[Record]) -> str:
         ordered = read(saved(tmp_path, records))
-        return findings(answers(ordered), [make(ordered) for make in SECTIONS], ordered)
+        return findings(answers(ordered), sections(ordered), ordered)
 
     assert told([run[n] for n in rng.permutation(len(run))]) == told(run)
 
@@ -195,8 +195,8 @@ def test_a_chart_has_titles_with_units_a_legend_that_toggles_and_words_for_the_p
 
 def test_every_chart_has_a_table_or_stands_beside_the_one_that_has(run) -> None:
     whole = [*run, *made_up.failures()]
-    for make in SECTIONS:
-        for section in [make(whole), *blocks_of(make(whole))]:
+    for told in sections(whole):
+        for section in [told, *blocks_of(told)]:
             if isinstance(section, Section):
                 charts = [b for b in section.blocks if isinstance(b, Chart)]
                 assert not charts or any(chart.table for chart in charts)
@@ -371,8 +371,8 @@ def test_any_part_of_a_run_makes_sections_findings_and_answers(data) -> None:
     run = [*made_up.run(), *made_up.failures()]
     part = in_reading_order(data.draw(st.lists(st.sampled_from(run), max_size=12, unique_by=id)))
     assert all(answer.sentences for answer in answers(part))
-    for make in SECTIONS:
-        for block in blocks_of(make(part)):
+    for section in sections(part):
+        for block in blocks_of(section):
             if isinstance(block, Table):
                 assert all(len(row) == len(block.columns) for row in block.rows)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from experiments.estimates import Arm, arm, of_reading
 from experiments.report.absence import why_absent
+from experiments.report.accuracy import UNCALIBRATED, Calibrations
 from experiments.report.blocks import Block, Section, Table, Text
 from experiments.report.looks import in_order
 from experiments.report.words import (
@@ -39,7 +40,7 @@ SHAPES = 3  # as many are named, the commonest first
 TYPES = 12
 
 
-def cycles(records: Sequence[Record]) -> Section:
+def cycles(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> Section:
     """How many cycles, of which shape, holding how much; the collector's runs and pauses."""
     arms = in_order(arm(r) for r in records if r.trial.instrument == "cycles")
     if not arms:

@@ -19,6 +19,7 @@ from experiments.estimates import (
     over_floor,
 )
 from experiments.report.absence import why_absent
+from experiments.report.accuracy import UNCALIBRATED, Calibrations
 from experiments.report.blocks import Chart, Section, Table, Text
 from experiments.report.charts import Mark, multiples
 from experiments.report.looks import in_order, mode_look
@@ -47,7 +48,7 @@ SAVES: dict[object, Literal["input", "output"]] = {  # what the rule of a chain'
 }
 
 
-def floors(records: Sequence[Record]) -> Section:
+def floors(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> Section:
     """Peak / L* on every workload and in every mode, and the exact floor where a formula has it."""
     groups = by_subject(records)
     names = subject_names(list(groups))

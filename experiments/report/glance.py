@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.estimates import NOTHING_BYTES, Arm, Subject, by_case, by_subject
+from experiments.report.accuracy import UNCALIBRATED, Calibrations
 from experiments.report.answers import cost, effect
 from experiments.report.blocks import Block, Section, Table, Text
 from experiments.report.looks import COLLECTORS, in_order
@@ -75,7 +76,7 @@ def _means(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     return " ".join(told) or "As the one above."
 
 
-def glance(records: Sequence[Record]) -> Section:
+def glance(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> Section:
     """Every workload's peak in every mode, and what is left behind where something is."""
     peaks, left = by_case(records, "peak_bytes"), by_case(records, "left_bytes")
     blocks: list[Block] = [Text(words) for words in _in_words(records)]

@@ -8,6 +8,7 @@ from bokeh.plotting import figure
 
 from experiments.estimates import Arm, Estimate, arm, floor_of, of_reading, towering
 from experiments.report.absence import briefly, why_absent
+from experiments.report.accuracy import UNCALIBRATED, Calibrations
 from experiments.report.blocks import Chart, Section, Table, Text
 from experiments.report.charts import Mark, bars
 from experiments.report.looks import in_order, mode_look
@@ -39,7 +40,7 @@ TITLE = "What each mode holds"
 Estimates = Mapping[str, Mapping[Arm, Estimate]]
 
 
-def ladder(records: Sequence[Record]) -> Section:
+def ladder(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> Section:
     """Peak, live after backward and left behind, mode by mode, and the floor beside them."""
     arms = in_order(arm(r) for r in records if r.trial.instrument == "traced")
     if not arms:

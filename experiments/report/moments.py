@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from experiments.estimates import Arm
+from experiments.report.accuracy import UNCALIBRATED, Calibrations
 from experiments.report.blocks import Section, Table
 from experiments.report.traces import Axis, Trace, by_collector, chart_of, first_traces, nothing
 from experiments.report.words import NONE, bytes_text, count_text
@@ -20,7 +21,7 @@ WITHIN_ROUND = {
 }
 
 
-def moments(records: Sequence[Record]) -> Section:
+def moments(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> Section:
     """The bytes that stand at each moment: what climbs from round to round stays."""
     traces = first_traces(records, "traced", "steps", _read)
     if not traces:

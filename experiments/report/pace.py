@@ -8,6 +8,7 @@ from bokeh.plotting import figure
 
 from experiments.estimates import Arm, Estimate, arm, of_reading, ratio
 from experiments.report.absence import briefly, why_absent
+from experiments.report.accuracy import UNCALIBRATED, Calibrations
 from experiments.report.blocks import Chart, Section, Table, Text
 from experiments.report.charts import Mark, points
 from experiments.report.looks import in_order, mode_look
@@ -36,7 +37,7 @@ READINGS = {
 }
 
 
-def pace(records: Sequence[Record]) -> Section:
+def pace(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> Section:
     """How long each mode takes, and how much longer than the default mode."""
     arms = in_order(arm(r) for r in records if r.trial.instrument == "clock")
     if not arms:

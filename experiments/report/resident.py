@@ -8,6 +8,7 @@ import numpy as np
 
 from experiments.estimates import Arm, arm, of_reading
 from experiments.report.absence import why_absent
+from experiments.report.accuracy import UNCALIBRATED, Calibrations
 from experiments.report.blocks import Block, Section, Table, Text
 from experiments.report.looks import PHASES, in_order
 from experiments.report.traces import Axis, Trace, by_collector, chart_of, first_traces, nothing
@@ -38,7 +39,7 @@ READINGS = {
 }
 
 
-def resident(records: Sequence[Record]) -> Section:
+def resident(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> Section:
     """The resident set over time, the phases on it, and whether the samples missed the peak."""
     arms = in_order(arm(r) for r in records if r.trial.instrument == "resident")
     if not arms:

@@ -1,10 +1,14 @@
-"""The sections of a report, in reading order. A section is a pure function: records -> Section."""
+"""The sections of a report, in reading order.
+
+A section is a pure function of the records, and of the calibrations where it shows figures.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from experiments.estimates import Subject, by_subject
+from experiments.report.accuracy import UNCALIBRATED, Calibrations
 from experiments.report.blocks import Section
 from experiments.report.cycles import cycles
 from experiments.report.environment import environment
@@ -21,7 +25,7 @@ from experiments.report.results import results
 from experiments.report.words import listed, parameters_text, subject_names
 from experiments.trial import Record
 
-Make = Callable[[Sequence[Record]], Section]
+Make = Callable[[Sequence[Record], Calibrations], Section]
 
 # What is told of each workload, and the instrument that it is told by.
 OF_A_WORKLOAD: Mapping[Make, str] = {
@@ -33,14 +37,14 @@ OF_A_WORKLOAD: Mapping[Make, str] = {
 }
 
 
-def workloads(records: Sequence[Record]) -> Section:
+def workloads(records: Sequence[Record], calibrations: Calibrations) -> Section:
     """A section for each workload and its parameters."""
     groups = by_subject(records)
     names = subject_names(list(groups))
     used = {r.trial.instrument for r in records}
     told = [section for section, instrument in OF_A_WORKLOAD.items() if instrument in used]
     within = [
-        Section(names[s], [section(group) for section in told], lead=_lead(s))
+        Section(names[s], [section(group, calibrations) for section in told], lead=_lead(s))
         for s, group in groups.items()
     ]
     return Section("Workload by workload", within, lead=_unused(used), listed=True)
@@ -58,13 +62,15 @@ def _unused(used: Collection[str]) -> str:
     return f"This run measured nothing with {listed(unused)}." if unused else ""
 
 
-SECTIONS: Sequence[Make] = (
-    glance,
-    modes,
-    workloads,
-    floors,
-    results,
-    failures,
-    environment,
-    method,
-)
+def sections(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> list[Section]:
+    """Every section of a run that has records."""
+    return [
+        glance(records, calibrations),
+        modes(records),
+        workloads(records, calibrations),
+        floors(records, calibrations),
+        results(records),
+        failures(records),
+        environment(records),
+        method(records),
+    ]

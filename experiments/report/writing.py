@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from experiments.calibration import calibrated
 from experiments.report.answers import answers
 from experiments.report.findings import findings
 from experiments.report.page import page
 from experiments.report.reading import read
-from experiments.report.sections import SECTIONS
+from experiments.report.sections import sections
+from experiments.trial import CALIBRATION
 
 
 def write(folder: Path) -> Path:
     """Write report.html and findings.md from the folder's records; the path of the page."""
-    records = read(folder)
+    everything = read(folder)
+    calibrations = calibrated(everything)
+    records = [r for r in everything if r.trial.study != CALIBRATION]
     asked = answers(records)
-    sections = [section(records) for section in SECTIONS] if records else []
-    (folder / "findings.md").write_text(findings(asked, sections, records), encoding="utf-8")
+    told = sections(records, calibrations) if records else []
+    (folder / "findings.md").write_text(findings(asked, told, records), encoding="utf-8")
     path = folder / "report.html"
-    path.write_text(page(asked, sections, records), encoding="utf-8")
+    path.write_text(page(asked, told, records), encoding="utf-8")
     return path
