@@ -37,6 +37,7 @@ from experiments import environment
 from experiments.heartbeat import Heartbeat
 from experiments.instruments import INSTRUMENTS, MOMENTS, Disagreement, Instrument
 from experiments.trial import COLLECTOR_PHASES, Record, Trial
+from experiments.truths import TRUTHS
 from experiments.workloads import WORKLOADS, Step, Workload
 
 T = TypeVar("T")
@@ -197,7 +198,7 @@ def find_workload(name: str) -> Workload:
     """The workload of a name; of `FILE.py:FUNCTION`, that function of that file."""
     file, colon, function = name.rpartition(":")
     if not colon:
-        return find("workload", name, WORKLOADS)
+        return TRUTHS.get(name) or find("workload", name, WORKLOADS)
     spec = importlib.util.spec_from_file_location(Path(file).stem, file)
     if spec is None or spec.loader is None or not Path(file).exists():
         raise TrialError(f"{file}: there is no such Python file")
