@@ -40,7 +40,7 @@ EXPERIMENTS = {
     "units": set(),
     "intervals": {"trial"},
     "estimates": {"trial"},
-    "environment": {"trial"},
+    "environment": set(),
     "workloads": {"autodiff", "trial"},
     "instruments": {"autodiff", "bounds", "census"},
     "heartbeat": {"instruments"},  # the phases, by their names
@@ -56,10 +56,13 @@ EXPERIMENTS = {
         "workloads",
     },
     "studies": {"autodiff", "trial", "workloads", "instruments", "cli"},
-    "runner": {"environment", "heartbeat", "instruments", "launcher", "sampler", "trial"},
+    "process": {"environment", "heartbeat", "instruments", "launcher", "sampler", "trial"},
+    "executors": {"process"},
+    "runner": {"environment", "executors", "instruments", "process", "trial"},
     "report": {"bounds", "calibration", "estimates", "intervals", "trial"},
     "cli": {
         "autodiff",
+        "executors",
         "instruments",
         "report",
         "runner",

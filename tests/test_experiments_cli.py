@@ -15,6 +15,7 @@ import pytest
 from autodiff import MODES
 from experiments import cli, report
 from experiments import runner as real_runner
+from experiments.executors import Engine
 from experiments.instruments import INSTRUMENTS
 from experiments.studies import studies
 from experiments.trial import Outcome, Record, Trial
@@ -38,12 +39,17 @@ class FakeRunner:
         *,
         timeout: float,
         memory_limit: int | None,
+        engine: Engine,
+        join: bool,
+        on_plan: Callable[[int, int], None],
         on_start: Callable[[Trial], None],
         on_record: Callable[[Record], None],
         on_notice: Callable[[str], None],
     ) -> list[Record]:
         self.trials = list(trials)
         self.options = {"timeout": timeout, "memory_limit": memory_limit}
+        self.slots, self.join = engine.slots, join
+        on_plan(0, len(trials))
         records = []
         for n, trial in enumerate(trials):
             if n == self.breaks_after:

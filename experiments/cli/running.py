@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter, validators
 from rich.console import Console
 
 from autodiff import MODES
-from experiments import report, runner
+from experiments import executors, report, runner
 from experiments.cli.choices import all_named, amount, named, parameters
 from experiments.cli.endings import (
     INTERRUPTED,
@@ -34,7 +35,10 @@ HELP = (
     "  experiments run -w chain -m step18 -m lean one workload under two modes\n"
     "  experiments run -w chain -s chain.length=200 -s chain.kind=tanh\n"
     "  experiments run -i clock --repeats 20      only times, narrower intervals\n"
-    "  experiments run --output reports/mine      go on with a run broken off\n\n"
+    "  experiments run --output reports/mine      go on with a run broken off\n"
+    "  experiments run --jobs 4                   four trials side by side\n"
+    "  experiments run --executor dask --jobs 4   the same, on four Dask workers\n"
+    "  experiments run -o reports/mine --join     the same study on another Python\n\n"
     "Exit code: 0 all trials went well; 1 some did not, the report says which;\n"
     "2 the command was not understood; 130 broken off.\n"
 )
@@ -58,6 +62,11 @@ def run(
     quick: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     timeout: Annotated[float, Parameter(validator=validators.Number(gt=0))] = 120.0,
     memory_limit: str | None = None,
+    jobs: Annotated[int, Parameter(validator=validators.Number(gt=0))]
+    | Literal["auto"]
+    | None = None,
+    executor: str | None = None,
+    join: Annotated[bool, Parameter(negative="", show_default=False)] = False,
 ) -> int:
     """Run a study and write its report.
 
@@ -87,6 +96,14 @@ def run(
         Seconds after which a trial is ended.
     memory_limit
         Memory that a trial may have, such as 512MB or 2GiB.
+    jobs
+        Trials to run side by side; auto for as many as there are processors. One at a time where
+        an instrument needs that. Without it 1, and as many as there is room for on Dask.
+    executor
+        Where trials run: dask for workers on this machine, dask:ADDRESS for a cluster. Without it,
+        here.
+    join
+        Keep these records beside those of other environments in the same folder.
     """
     chosen = studies()[named("study", studies(), study)]
     workloads = all_named("workload", WORKLOADS, workload or chosen.workloads)
@@ -101,18 +118,34 @@ def run(
     )
     limit = None if memory_limit is None else amount("--memory-limit", memory_limit)
     folder = output or REPORTS / f"{study}-{datetime.now():%Y-%m-%d-%H%M%S}"
-    progress = Progress(len(trials), done=_ready(folder, trials))
-    return _conclude(_measure(trials, folder, timeout, limit, progress), folder)
+    conditions = Conditions(
+        timeout, limit, executor, executors.available() if jobs == "auto" else jobs, join
+    )
+    _ready(folder, trials)
+    return _conclude(_measure(trials, folder, conditions), folder)
 
 
-def _ready(folder: Path, trials: Sequence[Trial]) -> int:
-    """See to it that the run can be written to its folder; how many of its trials are there.
+@dataclass(frozen=True)
+class Conditions:
+    """Where and how trials run, apart from what they are."""
+
+    timeout: float
+    memory_limit: int | None = None
+    executor: str | None = None
+    jobs: int | None = None
+    join: bool = False
+
+
+def _ready(folder: Path, trials: Sequence[Trial]) -> None:
+    """See to it that the run can be written to its folder.
 
     Raises UsageError where it cannot, or where the folder holds trials that are not of this run.
     """
     try:
         with runner.RecordsFile(folder / runner.RECORDS, say) as file:
             there = [record.trial for record in file.records]
+    except runner.Locked as error:
+        raise UsageError(str(error)) from None
     except OSError as error:
         raise UsageError(
             f"Nothing can be written to {folder}: {error.strerror}. Give another folder by "
@@ -127,23 +160,21 @@ def _ready(folder: Path, trials: Sequence[Trial]) -> int:
             "it, give the study and the options that it began with; for a new run, give another "
             "folder."
         )
-    return len(there)
 
 
-def _measure(
-    trials: Sequence[Trial],
-    folder: Path,
-    timeout: float,
-    memory_limit: int | None,
-    progress: Progress,
-) -> list[Record]:
+def _measure(trials: Sequence[Trial], folder: Path, conditions: Conditions) -> list[Record]:
+    """Run the trials, and show how far they are. Raises UsageError where they cannot begin."""
+    progress = Progress(len(trials))
     try:
-        with progress:
+        with executors.opened(conditions.executor, conditions.jobs) as engine, progress:
             return runner.run(
                 trials,
                 folder,
-                timeout=timeout,
-                memory_limit=memory_limit,
+                timeout=conditions.timeout,
+                memory_limit=conditions.memory_limit,
+                engine=engine,
+                join=conditions.join,
+                on_plan=progress.plan,
                 on_start=progress.start,
                 on_record=progress.advance,
                 on_notice=progress.say,
@@ -151,6 +182,13 @@ def _measure(
     except runner.Interrupted as stop:
         why = f"Broken off after {stop.done} of {stop.total} trials; what was done is kept."
         raise BrokenOff(why, folder, INTERRUPTED) from None
+    except (runner.Locked, runner.OtherEnvironment) as error:
+        raise UsageError(str(error)) from None
+    except executors.ExecutorError as error:
+        if not progress.begun:
+            raise UsageError(str(error)) from None
+        why = f"{error}. This run cannot go on for now; what was done is kept."
+        raise BrokenOff(why, folder, SOME_FAILED) from None
     except OSError as error:
         why = f"{error}. This run cannot go on for now; what was done is kept."
         raise BrokenOff(why, folder, SOME_FAILED) from None
@@ -158,7 +196,11 @@ def _measure(
 
 def _conclude(records: Sequence[Record], folder: Path) -> int:
     """Write the report; show what was found, where the report is, and whether all went well."""
-    page = report.write(folder)
+    try:
+        page = report.write(folder)
+    except OSError as error:
+        why = f"The report could not be written: {error}. All records are kept."
+        raise BrokenOff(why, folder, SOME_FAILED) from None
     Console(highlight=False).print(report.summary(records))
     print(page)
     return OK if all(record.outcome == "ok" for record in records) else SOME_FAILED
