@@ -321,6 +321,7 @@ SIZES: Sequence[Plan] = (
     Plan("held", {"count": 1, "size": 16 * MIB}),
     Plan("held", {"count": 1, "size": 64 * MIB}, is_quick=False),
 )
+QUICK_SIZES = [plan for plan in SIZES if plan.is_quick]
 COLLECTED = Plan("cycles", {"count": 3000, "size": KIB}, "on")
 
 # What each instrument claims to see, and what it claims to be blind to.
@@ -363,7 +364,7 @@ PLANS: Mapping[str, Sequence[Plan]] = {
         Plan("fixed_work", repeats=5),
     ),
     "lines": SIZES,
-    "native": (*SIZES, Plan("untouched"), Plan("transient")),
+    "native": (*QUICK_SIZES, Plan("untouched"), Plan("transient")),
 }
 
 
@@ -385,5 +386,5 @@ def calibration_trials(instruments: Collection[str], *, quick: bool = False) -> 
         for instrument in instruments
         for plan in PLANS.get(instrument, ())
         if plan.is_quick or not quick
-        for repeat in range(1 if quick else plan.repeats)
+        for repeat in range(plan.repeats)
     ]

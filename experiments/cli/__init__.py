@@ -13,7 +13,7 @@ from pathlib import Path
 from cyclopts import App, CycloptsError, CycloptsPanel
 from rich.console import Console
 
-from experiments.cli import running
+from experiments.cli import calibrating, running
 from experiments.cli.endings import OK, USAGE, BrokenOff, UsageError
 from experiments.cli.listing import list_
 from experiments.cli.reporting import report_
@@ -35,6 +35,7 @@ app = App(
 app.command(list_, name="list")
 app.command(running.run, help_epilogue=running.HELP)
 app.command(report_, name="report")
+app.command(calibrating.calibrate, help_epilogue=calibrating.HELP)
 
 
 def run_as_script(study: Study) -> None:

@@ -26,6 +26,7 @@ from experiments.cli.progress import Progress, say, trial_text
 from experiments.instruments import INSTRUMENTS
 from experiments.studies import DEFAULT_STUDY, studies
 from experiments.trial import Collector, Record, Trial
+from experiments.truths import calibration_trials
 from experiments.workloads import WORKLOADS
 
 HELP = (
@@ -67,6 +68,7 @@ def run(
     | None = None,
     executor: str | None = None,
     join: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    calibration: bool = True,
 ) -> int:
     """Run a study and write its report.
 
@@ -104,6 +106,8 @@ def run(
         here.
     join
         Keep these records beside those of other environments in the same folder.
+    calibration
+        Whether to show each instrument known truths first: how far is it to be trusted?
     """
     chosen = studies()[named("study", studies(), study)]
     workloads = all_named("workload", WORKLOADS, workload or chosen.workloads)
@@ -116,13 +120,16 @@ def run(
         parameters=parameters(set_ or (), workloads),
         quick=quick,
     )
+    if calibration:
+        used = dict.fromkeys(trial.instrument for trial in trials)
+        trials = [*calibration_trials(used, quick=quick), *trials]
     limit = None if memory_limit is None else amount("--memory-limit", memory_limit)
     folder = output or REPORTS / f"{study}-{datetime.now():%Y-%m-%d-%H%M%S}"
     conditions = Conditions(
         timeout, limit, executor, executors.available() if jobs == "auto" else jobs, join
     )
-    _ready(folder, trials)
-    return _conclude(_measure(trials, folder, conditions), folder)
+    ready(folder, trials)
+    return _conclude(measure(trials, folder, conditions), folder)
 
 
 @dataclass(frozen=True)
@@ -136,7 +143,7 @@ class Conditions:
     join: bool = False
 
 
-def _ready(folder: Path, trials: Sequence[Trial]) -> None:
+def ready(folder: Path, trials: Sequence[Trial]) -> None:
     """See to it that the run can be written to its folder.
 
     Raises UsageError where it cannot, or where the folder holds trials that are not of this run.
@@ -162,7 +169,7 @@ def _ready(folder: Path, trials: Sequence[Trial]) -> None:
         )
 
 
-def _measure(trials: Sequence[Trial], folder: Path, conditions: Conditions) -> list[Record]:
+def measure(trials: Sequence[Trial], folder: Path, conditions: Conditions) -> list[Record]:
     """Run the trials, and show how far they are. Raises UsageError where they cannot begin."""
     progress = Progress(len(trials))
     try:

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experiments.report.terminal import summary
+from experiments.report.terminal import summary, trust
 
-__all__ = ["summary", "write"]
+__all__ = ["summary", "trust", "write"]
 
 
 def write(folder: Path) -> Path:

@@ -58,6 +58,7 @@ class Section:
     blocks: Sequence[Block]
     lead: str = ""  # a line under the title
     listed: bool = False  # whether its sections are in the list of contents
+    doubted: bool = False  # whether its figures are of an instrument that broke its bounds
 
 
 Block = Text | Table | Verbatim | Chart | Section

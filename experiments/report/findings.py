@@ -13,7 +13,10 @@ SIGNS = {"plain": "", "note": "> ", "good": "", "warning": "> **Note.** "}
 
 
 def findings(
-    asked: Sequence[Answer], sections: Sequence[Section], records: Sequence[Record]
+    asked: Sequence[Answer],
+    sections: Sequence[Section],
+    records: Sequence[Record],
+    doubted: Sequence[str] = (),
 ) -> str:
     """The same story as the page's, with a table in place of each chart."""
     parts = [
@@ -26,6 +29,7 @@ def findings(
         parts.append(
             "**Answer.**\n\n" + "\n".join(f"{n}. {s}" for n, s in enumerate(answer.sentences, 1))
         )
+    parts += [SIGNS["warning"] + words for words in doubted]
     if records:
         parts.append(
             f"{tally(records)} The pictures are in `report.html`, the figures in `records.jsonl`."

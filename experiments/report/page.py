@@ -17,8 +17,13 @@ from experiments.report.words import NO_RECORDS, tally
 from experiments.trial import Record
 
 
-def page(asked: Sequence[Answer], sections: Sequence[Section], records: Sequence[Record]) -> str:
-    """The report as HTML."""
+def page(
+    asked: Sequence[Answer],
+    sections: Sequence[Section],
+    records: Sequence[Record],
+    doubted: Sequence[str] = (),
+) -> str:
+    """The report as HTML; `doubted` says of which instruments the figures are in doubt."""
     environment = Environment(
         loader=PackageLoader("experiments.report", "."),
         autoescape=True,
@@ -31,6 +36,7 @@ def page(asked: Sequence[Answer], sections: Sequence[Section], records: Sequence
     source = environment.loader.get_source  # type: ignore[union-attr]
     return environment.get_template("page.html").render(
         asked=asked,
+        doubted=doubted,
         sections=sections,
         tally=tally(records),
         nothing="" if records else NO_RECORDS,
@@ -42,9 +48,10 @@ def page(asked: Sequence[Answer], sections: Sequence[Section], records: Sequence
 
 
 def marked(words: str) -> Markup:
-    """Text as HTML: what stands between backquotes is code, between double stars it is strong."""
+    """Text as HTML: `code`, **strong**, and [words](path) as a link to a file beside the page."""
     safe = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(words)))
-    return Markup(re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", safe))
+    safe = re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", safe)
+    return Markup(re.sub(r"\[([^\]]+)\]\((\w[\w./-]*\.html)\)", r'<a href="\2">\1</a>', safe))
 
 
 def anchor(title: str, within: str = "") -> str:

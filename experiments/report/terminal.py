@@ -8,13 +8,28 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from experiments.calibration import calibrated
 from experiments.estimates import Arm, arm, by_subject, of_reading, over_floor
+from experiments.report.accuracy import Calibrations
+from experiments.report.calibration import COLUMNS as TRUST
+from experiments.report.calibration import (
+    STAMP,
+    absences,
+    doubts,
+    failures,
+    in_words,
+    ordinary,
+    rows,
+)
 from experiments.report.looks import in_order
+from experiments.report.phases import phases
 from experiments.report.reading import in_reading_order
 from experiments.report.results import equal_in_words
 from experiments.report.words import (
     NO_RECORDS,
     NONE,
+    bytes_text,
+    count_text,
     format_of,
     share_collector,
     subject_names,
@@ -23,6 +38,7 @@ from experiments.report.words import (
 )
 from experiments.trial import Record
 
+TRUST_IN_WORDS = {"Instrument": 10, "Reads": 10, "Bound": 8, "Verdict": 12}  # and how wide at least
 COLUMNS = {
     "peak_bytes": "peak",
     "live_after_backward_bytes": "live",
@@ -34,15 +50,48 @@ COLUMNS = {
 
 def summary(records: Sequence[Record]) -> RenderableType:
     """A line for each workload and mode, then how the trials ended."""
-    if not records:
+    ordered = in_reading_order(ordinary(records))
+    calibrations = calibrated(records)
+    if not ordered:
         return Text(NO_RECORDS.replace("`", ""))
-    ordered = in_reading_order(records)
     failed = any(r.outcome != "ok" for r in ordered)
     return Group(
         _table(ordered),
+        *_over_phases(ordered),
         Text(tally(ordered), style="yellow" if failed else "green"),
         Text(equal_in_words(ordered).replace("`", "")),
+        *_doubts(calibrations),
     )
+
+
+def _doubts(calibrations: Calibrations) -> list[Text]:
+    """Which instruments are not to be trusted."""
+    return [Text(plain(said), style="red") for said in doubts(calibrations, list(calibrations))]
+
+
+def trust(records: Sequence[Record]) -> RenderableType:
+    """How far each instrument is to be trusted, by its readings of known truths."""
+    calibrations = calibrated(records)
+    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
+    for name in TRUST:
+        if name in TRUST_IN_WORDS:
+            table.add_column(name.lower(), min_width=TRUST_IN_WORDS[name])
+        else:
+            table.add_column(name.lower().removeprefix("worst "), justify="right", no_wrap=True)
+    for row in rows(calibrations):
+        table.add_row(*map(plain, row), style="red" if row[-1] == STAMP else None)
+    wrong, absent = failures(calibrations), absences(calibrations)
+    return Group(
+        table,
+        *(Text(plain(said)) for said in in_words(calibrations)),
+        *(Text(plain(said), style="yellow") for said in absent),
+        *(Text(plain(said), style="red") for said in wrong),
+    )
+
+
+def plain(words: str) -> str:
+    """Words without the marks of code and of emphasis."""
+    return words.replace("`", "").replace("**", "")
 
 
 def _table(records: Sequence[Record]) -> Table:
@@ -65,6 +114,24 @@ def _table(records: Sequence[Record]) -> Table:
             table.add_row("" if n else names[s], a.mode, *setting, *cells)
         table.add_section()
     return table
+
+
+def _over_phases(records: Sequence[Record]) -> list[Table]:
+    """How high memory rose with the collector on, whose coming is a matter of chance."""
+    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="bold")
+    for title in ("collector on: peak of", "mode"):
+        table.add_column(title, no_wrap=True)
+    for title in ("lowest", "median", "highest", "phases"):
+        table.add_column(title, justify="right", no_wrap=True)
+    groups = by_subject(records)
+    names = subject_names(list(groups))
+    for s, group in groups.items():
+        peaks = of_reading(group, "peak_bytes")
+        for a in in_order(a for a in peaks if a.collector == "on"):
+            figures = (peaks[a].low, peaks[a].median, peaks[a].high)
+            met = count_text(phases(group, a, "traced"))
+            table.add_row(names[s], a.mode, *map(bytes_text, figures), met)
+    return [table] if table.rows else []
 
 
 def _rows(records: Sequence[Record]) -> list[Arm]:
