@@ -383,8 +383,9 @@ def calibration_trials(instruments: Collection[str], *, quick: bool = False) -> 
             collector=plan.collector,
             repeat=repeat,
         )
-        for instrument in instruments
-        for plan in PLANS.get(instrument, ())
+        for instrument, plans in PLANS.items()
+        if instrument in instruments
+        for plan in plans
         if plan.is_quick or not quick
         for repeat in range(plan.repeats)
     ]

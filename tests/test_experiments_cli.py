@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -18,7 +19,8 @@ from experiments import runner as real_runner
 from experiments.executors import Engine
 from experiments.instruments import INSTRUMENTS
 from experiments.studies import studies
-from experiments.trial import Outcome, Record, Trial
+from experiments.trial import CALIBRATION, Outcome, Record, Trial
+from experiments.truths import calibration_trials
 from experiments.workloads import WORKLOADS
 
 
@@ -27,6 +29,7 @@ class FakeRunner:
 
     def __init__(self) -> None:
         self.trials: list[Trial] = []
+        self.truths: list[Trial] = []
         self.options: dict[str, object] = {}
         self.outcome: Callable[[Trial], Outcome] = lambda trial: "ok"
         self.breaks_after: int | None = None
@@ -46,7 +49,8 @@ class FakeRunner:
         on_record: Callable[[Record], None],
         on_notice: Callable[[str], None],
     ) -> list[Record]:
-        self.trials = list(trials)
+        self.trials = [trial for trial in trials if trial.study != CALIBRATION]
+        self.truths = [trial for trial in trials if trial.study == CALIBRATION]
         self.options = {"timeout": timeout, "memory_limit": memory_limit}
         self.slots, self.join = engine.slots, join
         on_plan(0, len(trials))
@@ -96,7 +100,7 @@ def test_run_takes_the_ladder_and_ends_with_the_report_s_path(
     assert cli.main(["run"]) == 0
     assert runner.trials == studies()["ladder"].trials()
     *_, table, path = capsys.readouterr().out.splitlines()
-    assert table == f"a table of {len(runner.trials)}"
+    assert table == f"a table of {len(runner.truths) + len(runner.trials)}"
     assert path.startswith(str(Path("reports", "ladder-")))
     assert Path(path).parent.is_dir()
 
@@ -123,6 +127,18 @@ def test_choices_replace_the_study_s_own(runner: FakeRunner) -> None:
 def test_quick_reaches_the_study(runner: FakeRunner) -> None:
     assert cli.main(["run", "no_grad", "--quick"]) == 0
     assert runner.trials == studies()["no_grad"].trials(quick=True)
+
+
+def test_a_run_calibrates_its_own_instruments_before_anything_else(runner: FakeRunner) -> None:
+    words = ["run", "-w", "chain", "-i", "cycles", "-i", "clock", "-o", "mine"]
+    assert cli.main([*words, "--quick"]) == 0
+    assert runner.truths == calibration_trials(["cycles", "clock"], quick=True)
+    written = (json.loads(line) for line in Path("mine", "records.jsonl").read_text().splitlines())
+    studies_in_order = [record["trial"]["study"] for record in written]
+    assert studies_in_order == sorted(studies_in_order)  # calibration, ladder
+    assert cli.main([*words, "--quick", "--no-calibration"]) == 0
+    assert not runner.truths
+    assert runner.trials
 
 
 @pytest.mark.parametrize(
@@ -304,7 +320,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(
 ) -> None:
     assert cli.main(["run"]) == 0
     lines = capsys.readouterr().err.splitlines()
-    total = len(runner.trials)
+    total = len(runner.truths) + len(runner.trials)
     assert len(lines) == 20
     assert lines[-1].startswith(f"{total} of {total} trials: ")
 

@@ -25,7 +25,7 @@ from experiments.cli.endings import (
 from experiments.cli.progress import Progress, say, trial_text
 from experiments.instruments import INSTRUMENTS
 from experiments.studies import DEFAULT_STUDY, studies
-from experiments.trial import Collector, Record, Trial
+from experiments.trial import CALIBRATION, Collector, Record, Trial
 from experiments.truths import calibration_trials
 from experiments.workloads import WORKLOADS
 
@@ -121,7 +121,7 @@ def run(
         quick=quick,
     )
     if calibration:
-        used = dict.fromkeys(trial.instrument for trial in trials)
+        used = {trial.instrument for trial in trials}
         trials = [*calibration_trials(used, quick=quick), *trials]
     limit = None if memory_limit is None else amount("--memory-limit", memory_limit)
     folder = output or REPORTS / f"{study}-{datetime.now():%Y-%m-%d-%H%M%S}"
@@ -159,7 +159,7 @@ def ready(folder: Path, trials: Sequence[Trial]) -> None:
             "--output."
         ) from None
     planned = {trial.key for trial in trials}
-    strange = [trial for trial in there if trial.key not in planned]
+    strange = [trial for trial in there if trial.key not in planned and trial.study != CALIBRATION]
     if strange:
         raise UsageError(
             f"{folder} holds another run: {len(strange)} of its trials are not of this one (the "
