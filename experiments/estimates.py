@@ -13,11 +13,16 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from experiments.intervals import WITHIN, Verdict
 from experiments.trial import Collector, Record
 
 # What tracemalloc's total is exact to when it is calibrated: 4 KiB and a thousandth, taken tenfold.
 NOTHING_BYTES = 4096
 ALIKE_SHARE = 0.01
+
+# What these read of a trial is the same in every process, unless the collector may choose when.
+DETERMINISTIC = ("traced", "cycles", "operations", "lifetimes", "objects")
+EXACT = ("_bytes", "_count")  # how such a reading's name ends
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,17 @@ class Estimate:
     def spread(self) -> float:
         """How far the highest lies over the lowest."""
         return self.high - self.low
+
+
+@dataclass(frozen=True)
+class Varying:
+    """A reading that should be the same in every process and was not."""
+
+    subject: Subject
+    arm: Arm
+    instrument: str
+    reading: str
+    values: Sequence[float]  # of each process, in the order of the repeats
 
 
 ByCase = dict[Subject, dict[Arm, Estimate]]
@@ -144,6 +160,44 @@ def differ(one: Estimate, other: Estimate, *, nothing: float = 0.0) -> bool:
     apart = one.high < other.low or other.high < one.low
     gap = abs(one.median - other.median)
     return apart and gap > max(nothing, ALIKE_SHARE * max(abs(one.median), abs(other.median)))
+
+
+def deterministic(records: Iterable[Record]) -> list[Varying]:
+    """The values of each reading that should not vary over processes, where there are several."""
+    values: dict[tuple[Subject, Arm, str, int, str], list[float]] = {}
+    for r in sorted(records, key=lambda r: r.trial.repeat):
+        t = r.trial
+        if r.outcome != "ok" or t.instrument not in DETERMINISTIC or t.collector == "on":
+            continue
+        for reading in (name for name in r.readings if name.endswith(EXACT)):
+            where = (subject(r), arm(r), t.instrument, t.seed, reading)
+            values.setdefault(where, []).append(r.readings[reading])
+    return [
+        Varying(s, a, instrument, reading, found)
+        for (s, a, instrument, _, reading), found in values.items()
+        if len(found) > 1
+    ]
+
+
+def varying(records: Iterable[Record]) -> list[Varying]:
+    """Each deterministic reading whose range over processes is above zero: a finding by itself."""
+    return [found for found in deterministic(records) if min(found.values) < max(found.values)]
+
+
+def verdict_of_ranges(
+    one: Estimate, other: Estimate, *, error: float = 0.0, within: float = WITHIN
+) -> Verdict:
+    """Whether two figures differ whose ranges over processes are all that they may be.
+
+    error: the instrument's, in their unit. within: the share up to which they are equivalent.
+    """
+    apart = one.high < other.low or other.high < one.low
+    if apart and abs(one.median - other.median) > error:
+        return "differs"
+    furthest = max(one.high - other.low, other.high - one.low)
+    if furthest <= max(error, within * max(0.0, min(one.low, other.low))):
+        return "equivalent"
+    return "inconclusive"
 
 
 def collector_of(cases: ByCase) -> Collector:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from experiments.estimates import (
     by_case,
     by_subject,
     collector_of,
+    deterministic,
     differ,
     estimate,
     floor_of,
@@ -24,6 +27,8 @@ from experiments.estimates import (
     ratio,
     subject,
     towering,
+    varying,
+    verdict_of_ranges,
     why_unavailable,
 )
 
@@ -149,3 +154,61 @@ def test_what_towers_over_the_others() -> None:
     assert towering({a: 30, b: 10, c: 9, d: 8}) == []
     assert towering({a: 100, b: 1}) == [], "a chart of one row shows no more than the figure does"
     assert towering({}) == []
+
+
+def test_what_should_not_vary_and_does_is_found() -> None:
+    def twice(instrument: str, reading: str, *values: float, **how) -> list:
+        return [
+            record(instrument=instrument, repeat=n, readings={reading: v}, **how)
+            for n, v in enumerate(values)
+        ]
+
+    odd = twice("traced", "peak_bytes", 5, 5, 6)
+    steady = twice("cycles", "cycle_count", 5, 5, 5)
+    may_vary = [
+        *twice("traced", "peak_bytes", 5, 6, collector="on"),
+        *twice("resident", "peak_resident_bytes", 5, 6),
+        *twice("cycles", "collector_pause_seconds", 5, 6),
+        *twice("traced", "peak_bytes", 5, mode="step16"),
+    ]
+    everything = [*odd, *steady, *may_vary]
+    [found] = varying(everything)
+    assert (found.instrument, found.reading, found.values) == ("traced", "peak_bytes", [5, 5, 6])
+    assert len(deterministic(everything)) == 2
+
+
+def test_seeds_may_differ() -> None:
+    one = record(readings={"peak_bytes": 5})
+    assert not varying(
+        [one, replace(one, trial=replace(one.trial, seed=1), readings={"peak_bytes": 6})]
+    )
+
+
+@given(VALUES, VALUES, st.floats(0, 1e6), st.floats(0, 1))
+def test_ranges_differ_only_apart_and_are_equivalent_only_close(one, other, error, within) -> None:
+    a, b = estimate(one), estimate(other)
+    found = verdict_of_ranges(a, b, error=error, within=within)
+    assert found == verdict_of_ranges(b, a, error=error, within=within)
+    gaps = [abs(x - y) for x in one for y in other]
+    if found == "differs":
+        assert min(gaps) > 0 and abs(a.median - b.median) > error
+    if found == "equivalent":
+        assert max(gaps) <= max(error, within * min(*one, *other)) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "error", "expected"),
+    [
+        ([100], [101], 0, "differs"),
+        ([100], [100], 0, "equivalent"),
+        ([100], [104], 5, "equivalent"),
+        ([100], [106], 5, "differs"),
+        ([0], [0], 0, "equivalent"),
+        ([0], [1], 0, "differs"),
+        ([90, 110], [100, 130], 0, "inconclusive"),
+        ([99, 101], [100, 103], 0, "equivalent"),
+        ([-10, 10], [-8, 12], 30, "equivalent"),
+    ],
+)
+def test_exact_figures_are_judged_by_their_ranges(one, other, error, expected) -> None:
+    assert verdict_of_ranges(estimate(one), estimate(other), error=error, within=0.05) == expected

@@ -1,4 +1,4 @@
-"""The command `experiments`: list what there is, run a study, build its report again."""
+"""The command `experiments`: list what there is, run studies, report, calibrate and compare."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from cyclopts import App, CycloptsError, CycloptsPanel
 from rich.console import Console
 
-from experiments.cli import calibrating, running
+from experiments.cli import calibrating, comparing, running
 from experiments.cli.endings import OK, USAGE, BrokenOff, UsageError
 from experiments.cli.listing import list_
 from experiments.cli.reporting import report_
@@ -35,6 +35,7 @@ app = App(
 app.command(list_, name="list")
 app.command(running.run, help_epilogue=running.HELP)
 app.command(report_, name="report")
+app.command(comparing.compare_, name="compare", help_epilogue=comparing.HELP)
 app.command(calibrating.calibrate, help_epilogue=calibrating.HELP)
 
 

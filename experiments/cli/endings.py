@@ -7,6 +7,7 @@ from pathlib import Path
 REPORTS = Path("reports")
 
 OK, SOME_FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+GOT_WORSE = 1
 
 
 class UsageError(Exception):

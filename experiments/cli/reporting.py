@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from experiments import report, runner
-from experiments.cli.choices import choices
-from experiments.cli.endings import OK, REPORTS, UsageError
+from experiments import report
+from experiments.cli.endings import OK, UsageError
+from experiments.cli.runs import folder_of
 
 
 def report_(run: str, /) -> int:
@@ -17,10 +15,11 @@ def report_(run: str, /) -> int:
     run
         The folder of the run, or its name under reports/.
     """
-    records = runner.RECORDS
-    folders = [folder for folder in (Path(run), REPORTS / run) if (folder / records).is_file()]
-    if not folders:
-        there = sorted(path.parent.name for path in REPORTS.glob(f"*/{records}"))
-        raise UsageError(f"{run!r} is no run: it has no {records}. {choices('run', there, run)}")
-    print(report.write(folders[0]))
+    folder = folder_of(run)
+    try:
+        print(report.write(folder))
+    except OSError as error:
+        raise UsageError(
+            f"The report of {folder} could not be written: {error}. What was there is as it was."
+        ) from None
     return OK

@@ -69,6 +69,11 @@ def times_text(value: float) -> str:
     return f"{value:.2f}{GAP}{TIMES}" if value < 10 else f"{short(value)}{GAP}{TIMES}"
 
 
+def share_text(value: float) -> str:
+    """A share: `5 %`."""
+    return f"{value * 100:g}{GAP}%"
+
+
 def format_of(reading: str) -> Format:
     """How a reading is written, by the unit that its name ends in."""
     for ending, formatted in (
