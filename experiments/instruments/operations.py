@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import tracemalloc
 import weakref
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from autodiff import Function, Variable
 from experiments import census
 from experiments.bounds import NEW, Application, OperationLog, Rule, Value, liveness_floor
+from experiments.instruments.applications import Applications, Method
 from experiments.instruments.instrument import Instrument
 
 
@@ -37,18 +37,16 @@ class Operations(Instrument):
         self._names: Counter[str] = Counter()
         self._numbers = _Numbers()
         self._applications: dict[int, Application] = {}  # by the Function's id
-        self._undo: list[Callable[[], None]] = []
-        self._wrapped: set[type] = set()
+        self._watched = Applications(self._apply, self._run)
 
     def at(self, phase: str) -> None:
         if phase == "baseline":
             tracemalloc.start()  # by which an array of before the baseline is told from a later one
         elif phase == "built":
             self.log.standing.update(self._buffer(array) for array in census.arrays())
-            self._wrap_calls()
+            self._watched.watch()
         elif phase == "dropped":
-            for undo in self._undo:
-                undo()
+            self._watched.restore()
             tracemalloc.stop()
 
     def close(self) -> None:
@@ -57,39 +55,16 @@ class Operations(Instrument):
         self.readings["floor_bytes"] = liveness_floor(self.log)
         self.details["operations"] = dict(self._names.most_common())
 
-    def _wrap_calls(self) -> None:
-        """Have every application of a Function logged."""
-        call = Function.__call__
+    def _apply(self, call: Method, function: Function, inputs: tuple[Any, ...]) -> Any:
+        result = call(function, *inputs)
+        self._applied(function, inputs, result if isinstance(result, list) else [result])
+        return result
 
-        def logged(function: Function, *inputs: Any) -> Any:
-            self._wrap_rule(type(function))
-            result = call(function, *inputs)
-            self._applied(function, inputs, result if isinstance(result, list) else [result])
-            return result
-
-        self._replace(Function, "__call__", logged)
-
-    def _wrap_rule(self, kind: type[Function]) -> None:
-        """Have every run of a class's gradient rule logged, whichever class it inherits it from."""
-        if kind in self._wrapped:
-            return
-        self._wrapped.add(kind)
-        rule = kind.backward
-
-        def logged(function: Function, *gys: Any) -> Any:
-            reads = function.saved
-            gxs = rule(function, *gys)
-            if type(function) is kind:  # and not a subclass that calls this one's rule
-                self._ran(function, reads, gxs if isinstance(gxs, tuple | list) else (gxs,))
-            return gxs
-
-        self._replace(kind, "backward", logged)
-
-    def _replace(self, owner: type, name: str, method: Callable[..., Any]) -> None:
-        """Put a method in another's place until the trial ends."""
-        was = vars(owner).get(name)
-        setattr(owner, name, functools.wraps(getattr(owner, name))(method))
-        self._undo.append(lambda: setattr(owner, name, was) if was else delattr(owner, name))
+    def _run(self, rule: Method, function: Function, gys: tuple[Any, ...]) -> Any:
+        reads = function.saved
+        gxs = rule(function, *gys)
+        self._ran(function, reads, gxs if isinstance(gxs, tuple | list) else (gxs,))
+        return gxs
 
     def _applied(self, function: Function, inputs: tuple[Any, ...], outputs: list[Any]) -> None:
         application = Application(

@@ -1,0 +1,61 @@
+"""Every application of a Function and every run of a gradient rule, handed to an instrument."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from autodiff import Function
+
+Method: TypeAlias = Callable[..., Any]
+Around: TypeAlias = Callable[[Method, Function, tuple[Any, ...]], Any]
+
+
+class Applications:
+    """The engine's public classes, wrapped from `watch` to `restore`.
+
+    apply: called in the place of Function.__call__ with it, the Function and its inputs; returns
+        what it returns. run: called in the place of a class's `backward` in the same way, with the
+        outputs' gradients; not for a rule that another class's rule calls.
+    """
+
+    def __init__(self, apply: Around, run: Around) -> None:
+        self._apply, self._run = apply, run
+        self._undo: list[Callable[[], None]] = []
+        self._wrapped: set[type] = set()
+
+    def watch(self) -> None:
+        """Hand over every application from here on."""
+        call = Function.__call__
+
+        def applied(function: Function, *inputs: Any) -> Any:
+            self._watch_rule(type(function))
+            return self._apply(call, function, inputs)
+
+        self.replace(Function, "__call__", applied)
+
+    def _watch_rule(self, kind: type[Function]) -> None:
+        """Hand over every run of a class's gradient rule, whichever class it inherits it from."""
+        if kind in self._wrapped:
+            return
+        self._wrapped.add(kind)
+        rule = kind.backward
+
+        def ran(function: Function, *gys: Any) -> Any:
+            if type(function) is not kind:  # a subclass calls this one's rule
+                return rule(function, *gys)
+            return self._run(rule, function, gys)
+
+        self.replace(kind, "backward", ran)
+
+    def replace(self, owner: type, name: str, method: Method) -> None:
+        """Put a method in another's place until all is restored."""
+        was = vars(owner).get(name)
+        setattr(owner, name, functools.wraps(getattr(owner, name))(method))
+        self._undo.append(lambda: setattr(owner, name, was) if was else delattr(owner, name))
+
+    def restore(self) -> None:
+        """Put every method back."""
+        while self._undo:
+            self._undo.pop()()
