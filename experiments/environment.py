@@ -64,6 +64,7 @@ NOT_MEASURING = frozenset(
         "comparison",
         "estimates",
         "executors",
+        "intervals",
         "pytest_plugin",
         "report",
         "studies",

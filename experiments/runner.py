@@ -64,7 +64,7 @@ class OtherEnvironment(Exception):
     def __init__(self, folder: Path, apart: Sequence[str], *, joinable: bool) -> None:
         join = " add this environment's records beside them with --join," if joinable else ""
         super().__init__(
-            f"{folder} holds records of another environment. {'; '.join(apart)}. Begin a new "
+            f"{folder} holds records of another environment: {'; '.join(apart)}. Begin a new "
             f"folder with --output,{join} or go back to the environment that they were made in."
         )
         self.joinable = joinable

@@ -267,3 +267,55 @@ def collecting(rng):
         return {"enabled": found}
 
     return step
+
+
+def _kilobytes(name):
+    """A figure of this process's status."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(name)) * 1024
+
+
+def doomed(rng, *, end, size=100_000_000, witness=""):
+    """So many bytes touched, and then an end that leaves nobody to say so.
+
+    It notes in a file what was resident when it began, and at the most.
+    """
+    rehearsed = bool(FORGOTTEN)
+    FORGOTTEN.append("rehearsed")
+    before = _kilobytes("VmRSS:") if witness else 0
+
+    def step(probe):
+        if not rehearsed:
+            probe("forward")
+            return {}
+        data = np.ones(size, dtype=np.uint8)
+        if witness:
+            Path(witness).write_text(f"{before} {_kilobytes('VmHWM:')}")
+        probe("forward")
+        if end == "raise":
+            raise RuntimeError("enough")
+        if end == "hang":
+            time.sleep(600)
+        if end == "memory limit":
+            return {"size": np.ones(100 * size, dtype=np.uint8).size}
+        os.kill(os.getpid(), {"SIGKILL": signal.SIGKILL, "SIGSEGV": signal.SIGSEGV}[end])
+        return {"size": data.size}
+
+    return step
+
+
+def witnessed(rng, *, folder, seconds=0.0):
+    """Says in a folder that it was begun, and by which process."""
+    begun = bool(FORGOTTEN)
+    FORGOTTEN.append("rehearsed")
+
+    def step(probe):
+        if not begun:
+            with (Path(folder) / "begun").open("a") as file:
+                file.write(f"{os.getpid()} {os.getppid()}\n")
+        else:
+            time.sleep(seconds)
+        probe("step")
+        return {}
+
+    return step

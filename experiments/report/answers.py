@@ -22,6 +22,11 @@ from experiments.estimates import (
     pairs,
     ratio,
 )
+from experiments.report.pythons import (
+    cycles_apart,
+    peaks_without_collector,
+    strong_with_collector,
+)
 from experiments.report.words import (
     between_text,
     bytes_text,
@@ -45,6 +50,7 @@ class Asked:
 
     question: str
     sentences: Sequence[Sentence]
+    everywhere: bool = False  # whether it is about all environments that the folder has records of
 
 
 @dataclass(frozen=True)
@@ -56,14 +62,18 @@ class Answer:
     sentences: Sequence[str]
 
 
-def answers(records: Sequence[Record]) -> list[Answer]:
-    """The question and the answer of each study in the records."""
+def answers(records: Sequence[Record], everywhere: Sequence[Record] = ()) -> list[Answer]:
+    """The question and the answer of each study in the records.
+
+    everywhere: those of all environments, where there are more than one.
+    """
     names = dict.fromkeys(r.trial.study for r in records)
-    return [_answer(name, [r for r in records if r.trial.study == name]) for name in names]
+    return [_answer(name, records, everywhere or records) for name in names]
 
 
-def _answer(name: str, records: Sequence[Record]) -> Answer:
+def _answer(name: str, here: Sequence[Record], everywhere: Sequence[Record]) -> Answer:
     asked = ASKED.get(name, ANYTHING)
+    records = [r for r in (everywhere if asked.everywhere else here) if r.trial.study == name]
     if not any(r.outcome == "ok" for r in records):
         none = f"No answer: {counted(len(records), 'trial')} ran, and none ended well."
         return Answer(name, asked.question, [none])
@@ -378,11 +388,17 @@ COLLECTOR = Asked(
         collecting_cost,
     ],
 )
+PYTHONS = Asked(
+    "Does it depend on the Python?",
+    [peaks_without_collector, strong_with_collector, cycles_apart],
+    everywhere=True,
+)
 ASKED = {
     "ladder": LADDER,
     "cycles": CYCLES,
     "retain_grad": RETAIN_GRAD,
     "no_grad": NO_GRAD,
     "collector": COLLECTOR,
+    "pythons": PYTHONS,
 }
 ANYTHING = Asked("How do these memory modes compare?", [lowest_peak, who_leaves, fastest])

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from experiments.environment import identity
 from experiments.report.looks import MODES, WORKLOADS
-from experiments.trial import Record
+from experiments.trial import Record, RecordError
 
 RECORDS = "records.jsonl"
 
 
 def read(folder: Path) -> list[Record]:
-    """The run's records in the report's order; of a trial that ran twice, the later one.
+    """The run's records in the report's order, of all its environments.
 
-    Raises FileNotFoundError where the folder holds no run, and ValueError, naming file, line and
-    field, where a line is no record.
+    Of a trial that ran twice in one environment it is the later one. Raises FileNotFoundError
+    where the folder holds no run, and RecordError, naming file, line and field, where a line is no
+    record.
     """
     path = folder / RECORDS
     if not path.is_file():
@@ -27,12 +30,27 @@ def read(folder: Path) -> list[Record]:
         for number, line in enumerate(lines, start=1):
             try:
                 record = Record.from_line(line)
-            except ValueError as error:
-                raise ValueError(
+            except RecordError as error:
+                raise RecordError(
                     f"{path}, line {number}: {error}. Take the line out to report the other trials."
                 ) from None
-            latest[record.trial.key] = record
+            latest[record.trial.key, _environment(record)] = record
     return in_reading_order(latest.values())
+
+
+def by_environment(records: Sequence[Record]) -> list[list[Record]]:
+    """The records of each environment, in the order in which those appear.
+
+    A script's digest tells no two of them apart: a folder holds one version of a script.
+    """
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(_environment(record), []).append(record)
+    return list(groups.values())
+
+
+def _environment(record: Record) -> str:
+    return json.dumps({**identity(record.environment), "script": None}, sort_keys=True)
 
 
 def in_reading_order(records: Iterable[Record]) -> list[Record]:
