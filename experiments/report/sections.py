@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from experiments.estimates import Subject, by_subject
 from experiments.report.accuracy import UNCALIBRATED, Calibrations
 from experiments.report.blocks import Section
+from experiments.report.calibration import calibration, stamped
 from experiments.report.cycles import cycles
 from experiments.report.environment import environment
 from experiments.report.failures import failures
@@ -42,9 +43,16 @@ def workloads(records: Sequence[Record], calibrations: Calibrations) -> Section:
     groups = by_subject(records)
     names = subject_names(list(groups))
     used = {r.trial.instrument for r in records}
-    told = [section for section, instrument in OF_A_WORKLOAD.items() if instrument in used]
     within = [
-        Section(names[s], [section(group, calibrations) for section in told], lead=_lead(s))
+        Section(
+            names[s],
+            [
+                stamped(section(group, calibrations), calibrations, [instrument])
+                for section, instrument in OF_A_WORKLOAD.items()
+                if instrument in used
+            ],
+            lead=_lead(s),
+        )
         for s, group in groups.items()
     ]
     return Section("Workload by workload", within, lead=_unused(used), listed=True)
@@ -65,11 +73,12 @@ def _unused(used: Collection[str]) -> str:
 def sections(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> list[Section]:
     """Every section of a run that has records."""
     return [
-        glance(records, calibrations),
+        stamped(glance(records, calibrations), calibrations, ["traced"]),
         modes(records),
         workloads(records, calibrations),
-        floors(records, calibrations),
+        stamped(floors(records, calibrations), calibrations, ["traced", "operations"]),
         results(records),
+        calibration(calibrations, sorted({r.trial.instrument for r in records})),
         failures(records),
         environment(records),
         method(records),
