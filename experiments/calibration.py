@@ -165,6 +165,39 @@ GATES: Sequence[Gate] = (
         (BLANK, "squares"),
         EXACT,
     ),
+    Gate(
+        "lifetimes",
+        "timeline_live_after_forward_bytes",
+        "arrays held",
+        "live_bytes",
+        (*_HELD, "views"),
+        EXACT,
+    ),
+    Gate("lifetimes", "timeline_peak_bytes", "peaks", "live_bytes", (*_HELD, "squares"), EXACT),
+    Gate(
+        "lifetimes",
+        "timeline_left_bytes",
+        "arrays left in cycles or forgotten",
+        "left_bytes",
+        (*_CYCLES, "forgotten"),
+        EXACT,
+    ),
+    Gate(
+        "objects",
+        "tracked_objects_count",
+        "objects more",
+        "grown_count",
+        (BLANK, "growing"),
+        EXACT,
+    ),
+    Gate(
+        "objects",
+        "grown_objects_per_step_count",
+        "objects more, each step",
+        "grown_per_step_count",
+        (BLANK, "growing"),
+        EXACT,
+    ),
     Gate("lines", "largest_line_bytes", "growth at a line", "resident_bytes", _HELD, PAGES),
     Gate("native", "native_peak_bytes", "peaks", "live_bytes", _PEAKS, REQUESTED),
     Gate("clock", "wall_seconds", "elapsed time", "wall_seconds", (BLANK, "known_time"), TIMED),
@@ -303,7 +336,7 @@ def _fault(gate: Gate, record: Record) -> str:
     if gate.reading not in record.readings:
         return f"{where}: it gave no {gate.reading}."
     reading, truth = record.readings[gate.reading], _truth(gate, record)
-    allowed = gate.bound.at(truth, record.results.get("arrays_count", 0.0))
+    allowed = _allowed(gate, record)
     error = abs(reading - truth)
     if error <= allowed:
         return ""
@@ -311,6 +344,13 @@ def _fault(gate: Gate, record: Record) -> str:
     return (
         f"{where}: {gate.reading} read {read} of {there}, which is {off} off; allowed are {most}."
     )
+
+
+def _allowed(gate: Gate, record: Record) -> float:
+    """How far a reading may be off: the bound, and as far as the truth itself is not known."""
+    arrays = record.results.get("arrays_count", 0.0)
+    unsure = record.results.get(f"{gate.truth}_give_or_take", 0.0)
+    return gate.bound.at(_truth(gate, record), arrays) + unsure
 
 
 _ENDED = {"failed": "failed", "timed out": "took too long", "killed": "was killed"}

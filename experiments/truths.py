@@ -23,6 +23,7 @@ from experiments.trial import CALIBRATION, Collector, Trial, Value
 from experiments.workloads import Probe, Step, Workload
 
 KIB, MIB = 2**10, 2**20
+NUMBERS = 64  # bytes of the single numbers that NumPy makes arrays of in passing
 GAP = 0.005  # seconds of quiet after a peak, so that no late sample is taken for the next one's
 
 Array = npt.NDArray[Any]
@@ -37,8 +38,9 @@ def truth(build: Callable[..., Step]) -> Callable[..., Step]:
 
 
 def touched(size: int) -> Array:
-    """An array of so many bytes, each of them written."""
-    return np.ones(size, dtype=np.uint8)
+    """An array of so many bytes, each of them written, and no other array in passing."""
+    array = np.empty(size, dtype=np.uint8)
+    return np.invert(array, out=array)
 
 
 @truth
@@ -253,6 +255,7 @@ def squares(rng: np.random.Generator, *, length: int = 10, size: int = 512 * KIB
         return {
             "floor_bytes": chain_floor(length, size, saves="input"),
             "live_bytes": chain_floor(length, size, saves="input", result="held"),
+            "live_bytes_give_or_take": NUMBERS,
             "operations_count": length,
             "arrays_count": length + 3,
         }
@@ -346,14 +349,17 @@ PLANS: Mapping[str, Sequence[Plan]] = {
     ),
     "cycles": (Plan("blank"), Plan("cycles"), COLLECTED),
     "collector": (Plan("blank"), COLLECTED),
-    "objects": (Plan("blank"), Plan("growing"), Plan("forgotten")),
+    "objects": (Plan("blank"), Plan("growing"), Plan("growing", {"rounds": 20}, is_quick=False)),
     "operations": (
         Plan("blank"),
         Plan("squares"),
         Plan("squares", {"length": 30}, is_quick=False),
     ),
     "lifetimes": (
-        Plan("blank"),
+        *SIZES,
+        Plan("views"),
+        Plan("cycles"),
+        Plan("forgotten"),
         Plan("squares"),
         Plan("squares", {"length": 30}, is_quick=False),
     ),
