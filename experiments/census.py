@@ -18,7 +18,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 Edges = Sequence[Sequence[int]]
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Shape:
     count: int
     objects: int
     bytes: int
+    least: int  # bytes that one of them holds, at least and at most
+    most: int
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,21 @@ class Census:
     shapes: Sequence[Shape]  # the most bytes first
 
 
-def take_census() -> Census:
-    """Find what only a collection would free, and free nothing."""
+def own_bytes(array: Array) -> int:
+    """The bytes of an array's own data; none for a view."""
+    return array.nbytes if array.flags.owndata else 0
+
+
+def take_census(weigh: Callable[[Array], int] = own_bytes) -> Census:
+    """Find what only a collection would free, and free nothing.
+
+    weigh: the bytes that an array counts for.
+    """
     with collector_off():
-        return _counted(Heap(gc.get_objects()))
+        return _counted(Heap(gc.get_objects()), weigh)
 
 
-def arrays() -> list[np.ndarray[Any, Any]]:
+def arrays() -> list[Array]:
     """Every array that owns its data and is held by an object that the collector lists."""
     with collector_off():
         heap = Heap(gc.get_objects())
@@ -104,20 +115,17 @@ class Heap:
     def is_cycle(self, component: Sequence[int]) -> bool:
         return len(component) > 1 or component[0] in self.edges[component[0]]
 
-    def owned_bytes(self, node: int) -> int:
-        """The bytes of an array's own data; none for a view and for any other object."""
-        found = self.nodes[node]
-        return found.nbytes if isinstance(found, np.ndarray) and found.flags.owndata else 0
 
-
-def _counted(heap: Heap) -> Census:
+def _counted(heap: Heap, weigh: Callable[[Array], int]) -> Census:
     garbage = heap.unreachable()
+    arrays = ((i, heap.nodes[i]) for i in garbage)
+    weights = {i: weigh(array) for i, array in arrays if isinstance(array, np.ndarray)}
     cycles = [c for c in components(heap.edges, garbage) if heap.is_cycle(c)]
     return Census(
         cycles=len(cycles),
         objects=sum(1 for i in garbage if i < heap.tracked),
-        bytes=sum(heap.owned_bytes(i) for i in garbage),
-        shapes=_shapes(heap, cycles, _bytes_of_each(heap, cycles, garbage)),
+        bytes=sum(weights.values()),
+        shapes=_shapes(heap, cycles, _bytes_of_each(heap, cycles, weights, garbage)),
     )
 
 
@@ -193,7 +201,9 @@ def _popped_down_to(last: int, stack: list[int]) -> list[int]:
     return popped
 
 
-def _bytes_of_each(heap: Heap, cycles: list[list[int]], garbage: set[int]) -> list[int]:
+def _bytes_of_each(
+    heap: Heap, cycles: list[list[int]], weights: Mapping[int, int], garbage: set[int]
+) -> list[int]:
     """The array bytes that each cycle holds: what two hold counts for the one further down."""
     in_cycle = {i for cycle in cycles for i in cycle}
     taken: set[int] = set()
@@ -203,7 +213,7 @@ def _bytes_of_each(heap: Heap, cycles: list[list[int]], garbage: set[int]) -> li
         stack = list(cycle)
         while stack:
             node = stack.pop()
-            total += heap.owned_bytes(node)
+            total += weights.get(node, 0)
             fresh = (set(heap.edges[node]) & garbage) - in_cycle - taken
             taken |= fresh
             stack.extend(fresh)
@@ -223,6 +233,8 @@ def _shapes(heap: Heap, cycles: list[list[int]], held: list[int]) -> list[Shape]
             count=len(numbers),
             objects=sum(len(cycles[n]) for n in numbers),
             bytes=sum(held[n] for n in numbers),
+            least=min(held[n] for n in numbers),
+            most=max(held[n] for n in numbers),
         )
         for types, numbers in alike.items()
     ]
@@ -234,25 +246,37 @@ def types_grown(before: dict[str, int]) -> dict[str, int]:
 
     objgraph collects before it counts, and so would destroy what is to be counted: here it cannot.
     """
-    import objgraph
-
-    with collector_off(), _not_collecting(objgraph):
+    with collector_off(), objgraph_on() as objgraph:
         grown = objgraph.growth(limit=sys.maxsize, peak_stats=before, shortnames=False)
     return {name: more for name, _, more in grown}
 
 
+def type_counts() -> dict[str, int]:
+    """How many objects of each type the collector lists, by their full names."""
+    with collector_off(), objgraph_on() as objgraph:
+        counts: dict[str, int] = objgraph.typestats(shortnames=False)
+    return counts
+
+
 @contextmanager
-def _not_collecting(objgraph: object) -> Iterator[None]:
-    """For a while, let objgraph's calls of gc.collect do nothing."""
+def objgraph_on(
+    referrers: Callable[[Any], list[object]] = gc.get_referrers,
+) -> Iterator[ModuleType]:
+    """objgraph, whose calls of gc.collect do nothing for a while.
+
+    referrers: who refers to an object, as it shall see it.
+    """
+    import objgraph
+
     harmless = SimpleNamespace(
         collect=lambda *generation: 0,
         get_objects=gc.get_objects,
         get_referents=gc.get_referents,
-        get_referrers=gc.get_referrers,
+        get_referrers=referrers,
     )
     objgraph.gc = harmless  # type: ignore[attr-defined]
     try:
-        yield
+        yield objgraph
     finally:
         objgraph.gc = gc  # type: ignore[attr-defined]
 

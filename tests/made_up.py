@@ -23,7 +23,9 @@ WORKLOADS: dict[str, dict[str, Any]] = {
 INSTRUMENTS: dict[str, tuple[int, tuple[Collector, ...]]] = {
     "traced": (2, ("off",)),
     "resident": (2, ("off",)),
-    "cycles": (1, ("off", "on")),
+    "lines": (1, ("off",)),
+    "cycles": (1, ("off",)),
+    "collector": (5, ("on",)),
     "clock": (5, ("on",)),
     "operations": (1, ("off",)),
 }
@@ -136,7 +138,9 @@ def found(workload: str, mode: str, instrument: str, collector: str, repeat: int
     read = {
         "traced": shape.traced,
         "resident": shape.resident,
+        "lines": shape.lines,
         "cycles": shape.cycles,
+        "collector": shape.collector,
         "clock": shape.clock,
         "operations": shape.operations,
     }[instrument]
@@ -145,6 +149,18 @@ def found(workload: str, mode: str, instrument: str, collector: str, repeat: int
 
 def moment(phase: str, live: int, peak: int) -> dict[str, Any]:
     return {"phase": phase, "live_bytes": live, "peak_bytes": peak}
+
+
+def line(
+    number: int, source: str, turns: int = 0, grown: int | None = None, most: int | None = None
+) -> dict[str, Any]:
+    return {
+        "line": number,
+        "source": source,
+        "occurrences": turns,
+        "increment_bytes": grown,
+        "resident_bytes": most,
+    }
 
 
 class Shape:
@@ -222,20 +238,25 @@ class Shape:
             "details": {"curve": curve, "phases": phases, "peak_missed": self.mode == "no_grad"},
         }
 
+    def lines(self, collector: str, repeat: int) -> dict[str, Any]:
+        grown = self.array * self.arrays
+        rows: list[dict[str, Any]] = [
+            line(1, "def step(probe):", 1, 0, 4096),
+            line(2, "    for _ in range(rounds):", self.rounds + 1, 0, grown),
+            line(3, "        y = compute()", self.rounds, grown, grown),
+            line(4, "    if not rounds:", 1, 0, grown),
+            line(5, "        pass"),
+        ]
+        return {"readings": {"largest_line_bytes": grown}, "details": {"lines": rows}}
+
     def cycles(self, collector: str, repeat: int) -> dict[str, Any]:
-        strong = self.mode == "step16" and collector == "off"
-        n = self.arrays * self.rounds if strong else 0
+        n = self.arrays * self.rounds if self.mode == "step16" else 0
         return {
             "readings": {
                 "cycle_count": n,
                 "cycle_objects_count": 2 * n,
                 "cycle_bytes": n * self.array,
-                "collected_objects_count": 3 * n,
-                "collector_runs_count": 4 if collector == "on" else 0,
-                "collector_collected_count": 1_300
-                if collector == "on" and self.mode == "step16"
-                else 0,
-                "collector_pause_seconds": 0.0042 if collector == "on" else 0.0,
+                "collected_objects_count": 2 * n,
             },
             "details": {
                 "shapes": [
@@ -244,11 +265,39 @@ class Shape:
                         "count": n,
                         "objects": 2 * n,
                         "bytes": n * self.array,
+                        "each_bytes": [self.array, self.array],
                     }
                 ]
                 if n
                 else [],
-                "types": {"Variable": n, "Square": n} if n else {},
+                "cross_check": {
+                    "census_objects_count": 2 * n,
+                    "collected_objects_count": 2 * n,
+                    "census_array_bytes": n * self.array,
+                    "freed_array_bytes": n * self.array,
+                    "kept_array_bytes": 0,
+                },
+            },
+        }
+
+    def collector(self, collector: str, repeat: int) -> dict[str, Any]:
+        runs = 4 + repeat
+        return {
+            "readings": {
+                "collector_runs_count": runs,
+                "collector_collected_count": 1_300 if self.mode == "step16" else 0,
+                "collector_pause_seconds": 0.001 * runs,
+                "longest_pause_seconds": 0.0012,
+            },
+            "details": {
+                "collections": [
+                    {
+                        "generation": 0,
+                        "runs_count": runs,
+                        "collected_count": 1_300 if self.mode == "step16" else 0,
+                        "pause_seconds": 0.001 * runs,
+                    }
+                ]
             },
         }
 

@@ -16,14 +16,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from experiments.instruments.clock import Clock
+from experiments.instruments.collector import Collector
 from experiments.instruments.cycles import Cycles
 from experiments.instruments.instrument import MOMENTS, PHASES, Disagreement, Instrument
+from experiments.instruments.lines import Lines
+from experiments.instruments.native import Native
 from experiments.instruments.operations import Operations
 from experiments.instruments.resident import Resident
 from experiments.instruments.traced import Traced
 
 INSTRUMENTS: Mapping[str, type[Instrument]] = {
-    instrument.name: instrument for instrument in (Traced, Resident, Cycles, Clock, Operations)
+    instrument.name: instrument
+    for instrument in (
+        Traced,
+        Resident,
+        Lines,
+        Cycles,
+        Collector,
+        Clock,
+        Native,
+        Operations,
+    )
 }
 
 __all__ = ["INSTRUMENTS", "MOMENTS", "PHASES", "Disagreement", "Instrument"]

@@ -1,101 +1,99 @@
-"""What is left to the collector: the cycles, what they hold, and what it does about them."""
+"""What is left to the collector: the cycles, and what they hold."""
 
 from __future__ import annotations
 
 import gc
-import time
-from dataclasses import asdict
+import tracemalloc
 from typing import Any
 
-from experiments.census import take_census, types_grown
-from experiments.instruments.instrument import Instrument
-
-_GENERATIONS = 3
+from experiments.census import Array, Shape, take_census
+from experiments.instruments.instrument import Disagreement, Instrument
+from experiments.instruments.traced import array_bytes
 
 
 class Cycles(Instrument):
-    """The cycles that are left when the last reference is gone, and the collector's runs before.
+    """The cycles that are left when the last reference is gone, each shape by itself.
 
-    Sees: every cycle that only a collection frees, by shape, with the array bytes that it holds,
-    found without freeing anything; which types became more; each run of the collector, how long
-    the program stood still for it and how many objects it freed.
-    Blind to: cycles through arrays of dtype object and through C objects that hide what they refer
-    to, as is the collector, which never frees these; bytes of anything but arrays.
-    Cost: a call for each run of the collector; after the last reference is gone, some microseconds
-    for each object. Taken together with a peak it would change when the collector runs.
-    Source: experiments.census; objgraph; gc.callbacks.
+    Sees: every cycle that only a collection frees, by shape, with the bytes of the arrays that it
+    holds, found without freeing anything. Then the collector is called, and both figures have to be
+    borne out: the objects by what it says that it freed, the bytes, to the last one, by what
+    tracemalloc says that NumPy gave back meanwhile. A trial in which they are not has failed.
+    Blind to: cycles through an array of dtype object, and through C objects that hide what they
+    refer to. The collector is blind to these as well and never frees them, so that the cross-checks
+    cannot notice either; what they hold stands under `kept_array_bytes`, beside what somebody has
+    forgotten. Bytes of anything but arrays; arrays of before the baseline.
+    Cost: that of tracemalloc while the work runs; after the last reference is gone some
+    microseconds for each object, and two walks over all live blocks.
+    Source: experiments.census; gc.callbacks; tracemalloc, numpy.lib.tracemalloc_domain.
     """
 
     name = "cycles"
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._types: dict[str, int] = {}
-        self._began = 0.0
-        self._runs = [{"runs": 0, "collected": 0, "pause": 0.0} for _ in range(_GENERATIONS)]
-        types_grown({})  # the first call imports objgraph
-
     def at(self, phase: str) -> None:
-        if phase == "built":
-            types_grown(self._types)
-            gc.callbacks.append(self._on_run)
+        if phase == "baseline":
+            tracemalloc.start()
+            array_bytes()  # what its first call makes and keeps is not of the workload
+            tracemalloc.clear_traces()
         elif phase == "dropped":
-            gc.callbacks.remove(self._on_run)
-            self._sum_up_runs()
-            self.details["types"] = types_grown(self._types)
             self._count()
-            gc.callbacks.append(self._on_last_run)
+            self._standing = array_bytes()
+            gc.callbacks.append(self._on_run)
         elif phase == "collected":
-            gc.callbacks.remove(self._on_last_run)
+            gc.callbacks.remove(self._on_run)
+            self._kept = array_bytes()
+
+    def _count(self) -> None:
+        census = take_census(traced_bytes)
+        self.readings["cycle_count"] = census.cycles
+        self.readings["cycle_objects_count"] = census.objects
+        self.readings["cycle_bytes"] = census.bytes
+        self.details["shapes"] = [_row(shape) for shape in census.shapes]
 
     def _on_run(self, stage: str, info: dict[str, int]) -> None:
-        """Note a run of the collector: called as it starts and as it stops."""
-        if stage == "start":
-            self._began = time.perf_counter()
-            return
-        run = self._runs[info["generation"]]
-        run["pause"] += time.perf_counter() - self._began
-        run["runs"] += 1
-        run["collected"] += info["collected"]
-
-    def _on_last_run(self, stage: str, info: dict[str, int]) -> None:
         """Note the run that the trial itself asks for, after the last reference is gone."""
         if stage == "stop":
             self.readings["collected_objects_count"] = info["collected"]
 
-    def _sum_up_runs(self) -> None:
-        self.readings["collector_runs_count"] = sum(run["runs"] for run in self._runs)
-        self.readings["collector_collected_count"] = sum(run["collected"] for run in self._runs)
-        self.readings["collector_pause_seconds"] = sum(run["pause"] for run in self._runs)
-        self.details["collections"] = [
-            {
-                "generation": generation,
-                "runs_count": run["runs"],
-                "collected_count": run["collected"],
-                "pause_seconds": run["pause"],
-            }
-            for generation, run in enumerate(self._runs)
-        ]
-
-    def _count(self) -> None:
-        census = take_census()
-        self.readings["cycle_count"] = census.cycles
-        self.readings["cycle_objects_count"] = census.objects
-        self.readings["cycle_bytes"] = census.bytes
-        self.details["shapes"] = [_row(asdict(shape)) for shape in census.shapes]
-
     def close(self) -> None:
-        """Set the census beside what the collector freed: two ways to count the same objects."""
-        counted = self.readings["cycle_objects_count"]
-        freed = self.readings["collected_objects_count"]
+        """Set the census beside what the collection freed: two ways to count, twice."""
+        tracemalloc.stop()
+        objects = int(self.readings["cycle_objects_count"])
+        collected = int(self.readings["collected_objects_count"])
+        size, freed = int(self.readings["cycle_bytes"]), self._standing - self._kept
         self.details["cross_check"] = {
-            "census_objects_count": counted,
-            "collected_objects_count": freed,
-            "agree": counted == freed,
+            "census_objects_count": objects,
+            "collected_objects_count": collected,
+            "census_array_bytes": size,
+            "freed_array_bytes": freed,
+            "kept_array_bytes": self._kept,
         }
+        if objects != collected:
+            raise Disagreement(
+                f"The census found {objects:,} objects that only a collection frees, and the "
+                f"collection freed {collected:,}. A finalizer that brings objects back, or an "
+                "object of C code that hides what it refers to, can be the reason."
+            )
+        if size != freed:
+            raise Disagreement(
+                f"The census found {size:,} bytes of arrays that only a collection frees, and "
+                f"NumPy gave back {freed:,} as it ran. A finalizer that frees or makes arrays, or "
+                "arrays held by way of an array of dtype object or of C code, can be the reason."
+            )
 
 
-def _row(shape: dict[str, Any]) -> dict[str, Any]:
+def traced_bytes(array: Array) -> int:
+    """The bytes that tracemalloc knows an array by: none for a view, or from before it started."""
+    if not array.flags.owndata or tracemalloc.get_object_traceback(array) is None:
+        return 0
+    return max(array.nbytes, 1)  # NumPy asks for a byte where an array has none
+
+
+def _row(shape: Shape) -> dict[str, Any]:
     """A shape as a record holds it: the types that are most often in it first."""
-    types = sorted(shape["types"].items(), key=lambda item: -item[1])
-    return {**shape, "types": dict(types)}
+    return {
+        "types": dict(sorted(shape.types.items(), key=lambda item: -item[1])),
+        "count": shape.count,
+        "objects": shape.objects,
+        "bytes": shape.bytes,
+        "each_bytes": [shape.least, shape.most],
+    }

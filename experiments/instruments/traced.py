@@ -47,7 +47,7 @@ class Traced(Instrument):
         self._live[row], self._peak[row] = live, peak
         self._passed[code] += 1
         if phase in _LIVE and self._passed[code] == self.rehearsed.get(phase, 1):
-            self._arrays[code] = _array_bytes()
+            self._arrays[code] = array_bytes()
         tracemalloc.reset_peak()
 
     def _start(self) -> None:
@@ -57,7 +57,7 @@ class Traced(Instrument):
         self._phases, self._live, self._peak = (array("q", bytes(8 * rows)) for _ in range(3))
         self._passed, self._arrays = (array("q", bytes(8 * len(PHASES))) for _ in range(2))
         tracemalloc.start()
-        _array_bytes()
+        array_bytes()
         tracemalloc.reset_peak()
         tracemalloc.clear_traces()
 
@@ -79,7 +79,7 @@ class Traced(Instrument):
         ]
 
 
-def _array_bytes() -> int:
+def array_bytes() -> int:
     """The bytes of all live arrays."""
     domain = np.lib.tracemalloc_domain
     traces = tracemalloc.take_snapshot().traces

@@ -8,10 +8,11 @@ from bokeh.plotting import figure
 
 from experiments.estimates import Arm, Estimate, arm, floor_of, of_reading, towering
 from experiments.report.absence import briefly, why_absent
-from experiments.report.accuracy import UNCALIBRATED, Calibrations
+from experiments.report.accuracy import COLUMN, UNCALIBRATED, Calibrations, error_text
 from experiments.report.blocks import Chart, Section, Table, Text
 from experiments.report.charts import Mark, bars
 from experiments.report.looks import in_order, mode_look
+from experiments.report.phases import over_phases
 from experiments.report.words import (
     NONE,
     arm_text,
@@ -48,7 +49,7 @@ def ladder(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED)
     found = {reading: of_reading(records, reading) for reading in FIGURES}
     floors = {a: floor for a in arms if (floor := floor_of(records, a))}
     alone = share_collector(arms)
-    table = _table(records, arms, found, floors)
+    table = _table(records, arms, found, floors, calibrations)
     if not found["peak_bytes"]:
         return Section(TITLE, [Text("No trial ended well enough to tell.", "note"), table])
     tall = towering({a: e.high for a, e in found["peak_bytes"].items()})
@@ -133,6 +134,7 @@ def _table(
     arms: Sequence[Arm],
     found: Estimates,
     floors: Mapping[Arm, Estimate],
+    calibrations: Calibrations,
 ) -> Table:
     alone = share_collector(arms)
     rows = []
@@ -141,15 +143,22 @@ def _table(
         for reading, words in FIGURES.items():
             arrays = of_reading(records, reading.replace("_bytes", "_array_bytes")).get(a)
             missing = why_absent(records, a, reading, "traced")
-            rows.append([name, words, *_cells(found[reading].get(a), arrays, missing)])
+            phases = over_phases(records, a, "traced")
+            error = error_text(calibrations, "traced", reading)
+            cells = _cells(found[reading].get(a), error, arrays, missing, phases)
+            rows.append([name, words, *cells])
         missing = why_absent(records, a, "floor_bytes", "operations")
-        rows.append([name, "floor L*", *_cells(floors.get(a), None, missing)])
-    columns = ["Mode", "Figure", "Median", "Lowest to highest", "Arrays alone", "Trials"]
+        error = error_text(calibrations, "operations", "floor_bytes")
+        rows.append([name, "floor L*", *_cells(floors.get(a), error, None, missing)])
+    columns = ["Mode", "Figure", "Median", "Lowest to highest", COLUMN, "Arrays alone", "Trials"]
     return Table("Memory held, above what was there at the start", columns, rows, 2, folded=True)
 
 
-def _cells(found: Estimate | None, arrays: Estimate | None, missing: str) -> list[str]:
+def _cells(
+    found: Estimate | None, error: str, arrays: Estimate | None, missing: str, phases: str = ""
+) -> list[str]:
     alone = bytes_text(arrays.median) if arrays else NONE
     if found is None:
-        return [missing, NONE, alone, NONE]
-    return [bytes_text(found.median), range_text(found, bytes_text), alone, count_text(found.n)]
+        return [missing, NONE, NONE, alone, NONE]
+    spread = range_text(found, bytes_text) + phases
+    return [bytes_text(found.median), spread, error, alone, count_text(found.n)]

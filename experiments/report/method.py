@@ -38,9 +38,30 @@ INSTRUMENTS = {
     ),
     "cycles": Measuring(
         "Every cycle that only a collection frees, by shape, and the arrays that it holds, found "
-        "without freeing anything; the collector's runs and pauses; types (objgraph).",
-        "Cycles through C objects that hide what they refer to; bytes of anything but arrays.",
-        "A call for each run of the collector; a walk over all objects once the work is done.",
+        "without freeing anything. Borne out in every trial by what the collection called then "
+        "frees, in objects and in bytes (tracemalloc); a trial in which it is not has failed.",
+        "Cycles through arrays of dtype object and C objects that hide what they refer to, which "
+        "the collector never frees; bytes of anything but arrays.",
+        "As `traced` while the work runs; a walk over all objects once it is done.",
+    ),
+    "collector": Measuring(
+        "Each run of the collector while the work goes on: its generation, how many objects it "
+        "freed, how long the work stood still (gc.callbacks).",
+        "How many bytes it freed; what the work after it pays for.",
+        "Two calls for each run.",
+    ),
+    "lines": Measuring(
+        "By how much the resident memory grew at each line of the workload's step "
+        "(memory_profiler).",
+        "What a line makes and frees again; memory asked for and not touched, or found again; "
+        "what goes on within the functions that a line calls.",
+        "Ten to a hundred times the time of small operations.",
+    ),
+    "native": Measuring(
+        "The most that Python, NumPy and C libraries had asked for at once, and the calls that "
+        "had (memray).",
+        "What the operating system pays; whether memory is touched.",
+        "Small operations take 3 to 4 times as long; a file of every allocation.",
     ),
     "clock": Measuring(
         "Elapsed and processor time, freeing included, and the share of forward and of backward.",
@@ -61,7 +82,9 @@ WORDS = (
     "**Peak** is the highest point, **live** is what is held at a moment, **left** is what is "
     "still there when the last reference is dropped and no collection has run. A figure is the "
     "median of its trials, with the lowest and the highest; a ratio is that of two medians, and "
-    "its range is the widest that theirs allow. KiB and MiB are 2^10 and 2^20 bytes."
+    "its range is the widest that theirs allow. With the collector on, how high memory rises "
+    "depends on when it comes: peaks are then taken in 20 of its phases, one in each trial. KiB "
+    "and MiB are 2^10 and 2^20 bytes."
 )
 
 

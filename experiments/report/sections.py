@@ -11,15 +11,18 @@ from experiments.estimates import Subject, by_subject
 from experiments.report.accuracy import UNCALIBRATED, Calibrations
 from experiments.report.blocks import Section
 from experiments.report.calibration import calibration, stamped
+from experiments.report.collector import collector
 from experiments.report.cycles import cycles
 from experiments.report.environment import environment
 from experiments.report.failures import failures
 from experiments.report.floors import floors
 from experiments.report.glance import glance, modes
 from experiments.report.ladder import ladder
+from experiments.report.lines import lines
 from experiments.report.looks import WORKLOADS
 from experiments.report.method import method
 from experiments.report.moments import moments
+from experiments.report.native import native
 from experiments.report.pace import pace
 from experiments.report.resident import resident
 from experiments.report.results import results
@@ -33,7 +36,10 @@ OF_A_WORKLOAD: Mapping[Make, str] = {
     ladder: "traced",
     moments: "traced",
     cycles: "cycles",
+    collector: "collector",
     resident: "resident",
+    lines: "lines",
+    native: "native",
     pace: "clock",
 }
 

@@ -14,13 +14,33 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from experiments.trial import Collector, Trial, Value
+from experiments.trial import COLLECTOR_PHASES, Collector, Trial, Value
 from experiments.workloads import WORKLOADS
 
 DEFAULT_STUDY = "ladder"
 
 # Bytes of deterministic trials do not vary, and a second process is there to prove it. Times do.
-REPEATS = {"traced": 2, "resident": 2, "cycles": 1, "clock": 5, "operations": 1}
+REPEATS = {
+    "traced": 2,
+    "resident": 2,
+    "lines": 1,
+    "cycles": 1,
+    "collector": 5,
+    "clock": 5,
+    "native": 1,
+    "operations": 1,
+}
+
+# Where garbage waits for the collector, how high memory rises is a matter of when the collector
+# comes: with it on, an instrument that reads a peak meets it in every one of its phases.
+READ_PEAKS = ("traced", "resident", "lifetimes", "native")
+
+
+def repeats_of(instrument: str, collector: Collector, *, quick: bool = False) -> int:
+    """How many trials an instrument needs of the same kind."""
+    if collector == "on" and instrument in READ_PEAKS:
+        return COLLECTOR_PHASES
+    return 1 if quick else REPEATS.get(instrument, 2)
 
 
 @dataclass(frozen=True)
@@ -64,7 +84,7 @@ class Study:
                 instruments or self.instruments,
             )
             for collector in collectors or self.instruments.get(instrument, ("off",))
-            for repeat in range(repeats or (1 if quick else REPEATS.get(instrument, 2)))
+            for repeat in range(repeats or repeats_of(instrument, collector, quick=quick))
         ]
         return interleaved(trials)
 

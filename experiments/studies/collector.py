@@ -14,7 +14,7 @@ STUDY = Study(
     modes=("step16", "step17"),
     instruments={
         "traced": ("off", "on", "each step"),
-        "cycles": ("off", "on", "each step"),
+        "collector": ("on", "each step"),
         "clock": ("off", "on", "each step"),
     },
 )

@@ -12,7 +12,12 @@ STUDY = Study(
     "is a matter of how many objects there are, not of how many bytes.",
     workloads=("square_loop", "chain", "goldstein_price", "mlp_digits"),
     modes=("step16", "step17"),
-    instruments={"traced": ("off", "on"), "cycles": ("off", "on"), "resident": ("off",)},
+    instruments={
+        "traced": ("off", "on"),
+        "cycles": ("off",),
+        "collector": ("on",),
+        "resident": ("off",),
+    },
 )
 
 

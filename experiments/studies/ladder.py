@@ -17,7 +17,9 @@ STUDY = Study(
     instruments={
         "traced": ("off",),
         "resident": ("off",),
-        "cycles": ("off", "on"),
+        "lines": ("off",),
+        "cycles": ("off",),
+        "collector": ("on",),
         "clock": ("off",),
         "operations": ("off",),
     },

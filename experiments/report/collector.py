@@ -1,0 +1,87 @@
+"""What the collector did while the work ran, and how long the work stood still for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from experiments.estimates import Arm, arm, of_reading
+from experiments.report.absence import why_absent
+from experiments.report.accuracy import COLUMN, UNCALIBRATED, Calibrations, error_text
+from experiments.report.blocks import Section, Table, Text
+from experiments.report.looks import in_order
+from experiments.report.phases import over_phases
+from experiments.report.words import (
+    NONE,
+    arm_text,
+    count_text,
+    format_of,
+    range_text,
+    seconds_text,
+    share_collector,
+)
+from experiments.trial import Record
+
+TITLE = "What the collector did"
+READINGS = {
+    "collector_runs_count": "runs",
+    "collector_collected_count": "objects freed",
+    "collector_pause_seconds": "pauses in all",
+    "longest_pause_seconds": "longest pause",
+}
+LEAD = (
+    "Its runs while the work went on, and the time that the work stood still for them. Until it "
+    "comes, whatever is in cycles waits; when it comes is a matter of how many objects were made."
+)
+
+
+def collector(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> Section:
+    """The collector's runs, what they freed and how long they took; by generation, folded."""
+    arms = in_order(arm(r) for r in records if r.trial.instrument == "collector")
+    if not arms:
+        words = "Not measured: this run has no `collector` trial of it."
+        return Section(TITLE, [Text(words, "note")])
+    return Section(
+        TITLE, [_table(records, arms, calibrations), _generations(records, arms)], lead=LEAD
+    )
+
+
+def _table(records: Sequence[Record], arms: Sequence[Arm], calibrations: Calibrations) -> Table:
+    alone = share_collector(arms)
+    rows = []
+    for a in arms:
+        name = arm_text(a, alone=alone)
+        for reading, words in READINGS.items():
+            found, formatted = of_reading(records, reading).get(a), format_of(reading)
+            if found is None:
+                missing = why_absent(records, a, reading, "collector")
+                rows.append([name, words, missing, NONE, NONE, NONE])
+                continue
+            spread = range_text(found, formatted) + over_phases(records, a, "collector")
+            error = error_text(calibrations, "collector", reading)
+            rows.append([name, words, formatted(found.median), error, spread, count_text(found.n)])
+    columns = ["Mode", "Figure", "Median", COLUMN, "Lowest to highest", "Trials"]
+    return Table("The collector while the work ran", columns, rows, 2)
+
+
+def _generations(records: Sequence[Record], arms: Sequence[Arm]) -> Table:
+    """The first trial of each arm: what a generation is differs between versions of Python."""
+    alone = share_collector(arms)
+    rows = []
+    for a in arms:
+        found = [
+            r.details["collections"]
+            for r in records
+            if arm(r) == a and r.outcome == "ok" and "collections" in r.details
+        ]
+        for row in found[0] if found else []:
+            rows.append(
+                [
+                    arm_text(a, alone=alone),
+                    count_text(row["generation"]),
+                    count_text(row["runs_count"]),
+                    count_text(row["collected_count"]),
+                    seconds_text(row["pause_seconds"]),
+                ]
+            )
+    columns = ["Mode", "Generation", "Runs", "Objects freed", "Pauses in all"]
+    return Table("Generation by generation, in the first trial", columns, rows, 2, folded=True)
