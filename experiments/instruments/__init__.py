@@ -19,6 +19,7 @@ from experiments.instruments.clock import Clock
 from experiments.instruments.collector import Collector
 from experiments.instruments.cycles import Cycles
 from experiments.instruments.instrument import MOMENTS, PHASES, Disagreement, Instrument
+from experiments.instruments.lifetimes import Lifetimes
 from experiments.instruments.lines import Lines
 from experiments.instruments.native import Native
 from experiments.instruments.operations import Operations
@@ -33,6 +34,7 @@ INSTRUMENTS: Mapping[str, type[Instrument]] = {
         Lines,
         Cycles,
         Collector,
+        Lifetimes,
         Clock,
         Native,
         Operations,

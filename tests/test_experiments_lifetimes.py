@@ -1,0 +1,427 @@
+"""The birth and death of arrays, against truths known by hand, by a model, and by tracemalloc."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections import Counter
+from itertools import accumulate
+
+import numpy as np
+import pytest
+import specimens
+from hypothesis import given
+from hypothesis import strategies as st
+from specimens import named
+
+from autodiff import MODES, Function, Variable, checkpoint, grad, square, using_mode
+from autodiff.functions.elementwise import Square
+from experiments.bounds import chain_floor
+from experiments.instruments import Disagreement, lifetimes, timeline
+from experiments.instruments.allocations import Allocations, Unavailable
+from experiments.instruments.lifetimes import Lifetimes
+from experiments.instruments.timeline import ROLES, Log, Timeline, thinned
+from experiments.runner import run_trial
+from experiments.trial import Trial
+from experiments.workloads import WORKLOADS
+
+GRAPH_MODES = [name for name, mode in MODES.items() if mode.enable_backprop]
+SIZE = 1_000
+S = 8 * SIZE  # bytes of an array in these tests
+
+
+def lived(work, build=lambda: None, mode="lean"):
+    """The instrument after a piece of work in this process, which is given what `build` builds."""
+    instrument = Lifetimes()
+    with using_mode(mode):
+        instrument.at("baseline")
+        gc.disable()
+        try:
+            built = build()
+            instrument.at("built")
+            work(*(() if built is None else (built,)), instrument.at)
+            del built
+            instrument.at("dropped")
+            gc.collect()
+            instrument.at("collected")
+        except BaseException:
+            instrument._applications.restore()
+            instrument._allocations.stop()
+            raise
+        finally:
+            gc.enable()
+    instrument.close()
+    return instrument
+
+
+def arrays(instrument, least=S):
+    """The arrays of a trial of at least so many bytes, in words."""
+    detail = instrument.details["timeline"]
+    columns = detail["arrays"]
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    for row in rows:
+        row["role"] = detail["roles"][row["role"]]
+        for name in ("operation", "shape"):
+            row[name] = None if row[name] is None else detail[f"{name}s"][row[name]]
+    return [row for row in rows if row["bytes"] >= least]
+
+
+def roles(instrument):
+    """How many large arrays of each role each operation made."""
+    return Counter((row["role"], row["operation"]) for row in arrays(instrument))
+
+
+def event_of(instrument, phase):
+    """The event at which the trial was last in a phase."""
+    phases = instrument.details["timeline"]["phases"]
+    return dict(zip(phases["phase"], phases["event"], strict=True))[phase]
+
+
+def measured(workload, instrument="lifetimes", mode="lean", **parameters):
+    if workload in WORKLOADS:
+        parameters = {**WORKLOADS[workload].defaults, **parameters}
+    else:
+        workload = named(getattr(specimens, workload))
+    record = run_trial(Trial("tests", workload, parameters, mode, instrument))
+    assert record.outcome == "ok", record.error
+    return record
+
+
+# Bytes --------------------------------------------------------------------------------------------
+
+
+def test_arrays_that_are_held():
+    def work(at):
+        held = [np.empty(S, np.uint8) for _ in range(7)]
+        at("forward")
+        del held[:3]
+        at("backward")
+
+    instrument = lived(work)
+    assert instrument.readings == {
+        "timeline_live_after_forward_bytes": 7 * S,
+        "timeline_live_after_backward_bytes": 4 * S,
+        "timeline_left_bytes": 0,
+        "timeline_peak_bytes": 7 * S,
+        "array_count": 7,
+        "temporary_bytes": 0,
+    }
+    assert {row["role"] for row in arrays(instrument)} == {"input"}
+
+
+def test_a_peak_between_two_moments_and_arrays_never_touched():
+    def work(at):
+        at("forward")
+        np.zeros(10 * S, np.uint8)
+        at("backward")
+
+    readings = lived(work).readings
+    assert readings["timeline_peak_bytes"] == 10 * S
+    assert readings["timeline_live_after_backward_bytes"] == 0
+
+
+def test_no_peak_of_the_building():
+    def build():
+        np.empty(10 * S, np.uint8)
+        return np.empty(S, np.uint8)
+
+    instrument = lived(lambda data, at: at("forward"), build)
+    assert instrument.readings["timeline_peak_bytes"] == S
+    assert [row["role"] for row in arrays(instrument)] == ["parameter"] * 2
+
+
+def test_views_have_no_memory_of_their_own():
+    def work(at):
+        data = np.empty(S, np.uint8)
+        view = data[::2].reshape(2, -1)
+        del data
+        at("forward")
+        del view
+        at("backward")
+
+    readings = lived(work).readings
+    assert readings["array_count"] == 1
+    assert readings["timeline_live_after_forward_bytes"] == S
+    assert readings["timeline_live_after_backward_bytes"] == 0
+
+
+def test_a_resize_is_a_death_and_a_birth():
+    def work(at):
+        data = np.empty(S, np.uint8)
+        data.resize(3 * S, refcheck=False)
+        at("forward")
+
+    instrument = lived(work)
+    before, after = arrays(instrument)
+    assert (before["bytes"], after["bytes"]) == (S, 3 * S)
+    assert after["born"] == before["died"] + 1
+    assert instrument.readings["timeline_live_after_forward_bytes"] == 3 * S
+
+
+def test_what_is_forgotten_has_not_died():
+    kept = []
+    instrument = lived(lambda at: kept.append(np.empty(S, np.uint8)))
+    assert instrument.readings["timeline_left_bytes"] == S
+    assert [row["died"] for row in arrays(instrument)] == [None]
+    kept.clear()  # after the end, through the allocator that made it
+
+
+def test_sorts_that_use_one_allocator_twice():
+    def work(at):
+        keys = np.arange(SIZE, dtype=float)[::-1].copy(), np.ones(SIZE)
+        np.lexsort(keys)
+        np.sort(keys[0], kind="stable")
+        at("forward")
+
+    readings = lived(work).readings
+    assert readings["timeline_live_after_forward_bytes"] == 2 * S  # which tracemalloc bears out
+
+
+def test_an_exception_arrives_though_arrays_die_on_its_way():
+    def work(at):
+        def raising():
+            try:
+                return np.ones(SIZE) + {}["nothing"]
+            except KeyError as error:
+                return error.args
+
+        assert [raising() for _ in range(3)] == [("nothing",)] * 3
+        at("forward")
+        with pytest.raises(ZeroDivisionError):
+            np.ones(SIZE) + np.ones(SIZE) * (1 / len([]))
+
+    readings = lived(work).readings
+    assert readings["timeline_live_after_forward_bytes"] == 0
+    assert readings["timeline_left_bytes"] == 0
+
+
+def test_memory_that_cannot_be_had_is_a_memory_error():
+    told = []
+    allocations = Allocations(lambda address, size: told.append(size), lambda _: told.append(-1))
+    allocations.start()
+    try:
+        with pytest.raises(MemoryError):
+            np.empty(2**62, np.uint8)
+    finally:
+        allocations.stop()
+    assert told == []
+
+
+def test_more_arrays_than_allocators_were_made():
+    def work(at):
+        held = [np.empty(10, np.uint8) for _ in range(3_000)]
+        at("forward")
+        del held
+
+    readings = lived(work).readings
+    assert readings["timeline_live_after_forward_bytes"] == 30_000
+
+
+def test_a_sum_that_tracemalloc_does_not_bear_out_fails_the_trial():
+    kept = []
+
+    def work(at):
+        thread = threading.Thread(target=lambda: kept.append(np.empty(5 * S, np.uint8)))
+        thread.start()
+        thread.join()
+        at("forward")
+
+    with pytest.raises(Disagreement, match=rf"'forward'.* 0 bytes .* {5 * S} by tracemalloc"):
+        lived(work)
+
+
+def test_the_allocator_of_before_is_back_afterwards():
+    told = []
+    allocations = Allocations(lambda address, size: told.append(size), lambda _: told.append(-1))
+    allocations.start()
+    inside = np.empty(S, np.uint8)
+    allocations.stop()
+    outside = np.empty(S, np.uint8)
+    del inside, outside
+    assert told == [S]
+
+
+# Roles --------------------------------------------------------------------------------------------
+
+
+def there_and_back(x, at):
+    """z = y**2 * y with y = x**2, and its gradient."""
+    y = square(x)
+    z = square(y) * y
+    at("forward")
+    z.backward()
+    at("backward")
+
+
+def test_the_roles_of_a_small_graph():
+    instrument = lived(there_and_back, lambda: Variable(np.ones(SIZE)))
+    assert roles(instrument) == {
+        ("parameter", None): 1,  # x
+        ("activation", "Square"): 2,  # y and y**2
+        ("output", "Mul"): 1,  # z
+        ("gradient", "backward pass"): 1,  # of z
+        ("gradient", "Mul backward"): 2,  # of y**2 and of y
+        ("gradient", "Square backward"): 2,  # of y by y**2, added to that of y; and of x
+    }
+    assert {tuple(row["shape"][0]) for row in arrays(instrument)} == {(SIZE,)}
+    assert {row["shape"][1] for row in arrays(instrument)} == {"float64"}
+
+
+class Wasteful(Function):
+    """y = 2 x + 1, with an array that is gone at the end, there and back."""
+
+    saves = ()
+
+    def forward(self, x):
+        twice = x * 2
+        return twice + 1
+
+    def backward(self, gy):
+        twice = gy + gy
+        return twice.copy()
+
+
+def test_temporaries_die_with_the_operation_or_rule_that_made_them():
+    def work(x, at):
+        Wasteful()(x).backward()
+
+    instrument = lived(work, lambda: Variable(np.ones(SIZE)))
+    assert roles(instrument)["temporary", "Wasteful"] == 1
+    assert roles(instrument)["temporary", "Wasteful backward"] == 1
+    assert roles(instrument)["gradient", "Wasteful backward"] == 1
+    assert S <= instrument.readings["temporary_bytes"] < 2 * S
+
+
+def test_a_view_of_a_result_makes_its_data_an_output():
+    instrument = lived(lambda x, at: square(x)[10:], lambda: Variable(np.ones(SIZE)))
+    assert roles(instrument) == {("parameter", None): 1, ("output", "Square"): 1}
+    assert {tuple(row["shape"][0]) for row in arrays(instrument)} == {(SIZE,)}
+
+
+def test_an_operation_that_recomputes_makes_activations_once_more():
+    def work(x, at):
+        grad([checkpoint(lambda v: square(square(v)), x)], [x])
+
+    found = roles(lived(work, lambda: Variable(np.ones(SIZE))))
+    assert found["activation", "Square"] + found["output", "Square"] >= 2
+    assert found["gradient", "Square backward"] == 2
+
+
+def test_cycles_die_only_when_they_are_collected():
+    instrument = lived(there_and_back, lambda: Variable(np.ones(SIZE)), "step16")
+    assert instrument.readings["timeline_left_bytes"] > 5 * S
+    dropped, collected = (event_of(instrument, phase) for phase in ("dropped", "collected"))
+    late = [row for row in arrays(instrument) if dropped < row["died"] <= collected]
+    assert sum(row["bytes"] for row in late) == instrument.readings["timeline_left_bytes"]
+    weak = lived(there_and_back, lambda: Variable(np.ones(SIZE)), "step17")
+    assert all(row["died"] <= event_of(weak, "dropped") for row in arrays(weak))
+
+
+def test_the_engine_is_put_back():
+    before = [dict(vars(kind)) for kind in (Function, Square, Variable)]
+    lived(there_and_back, lambda: Variable(np.ones(SIZE)))
+    assert [dict(vars(kind)) for kind in (Function, Square, Variable)] == before
+
+
+# The detail ---------------------------------------------------------------------------------------
+
+
+def test_the_detail_has_what_a_chart_needs():
+    instrument = lived(there_and_back, lambda: Variable(np.ones(SIZE)))
+    detail = instrument.details["timeline"]
+    curve, peak = detail["curve"], detail["peak"]
+    assert max(curve["bytes"]) == peak["bytes"] == sum(peak["roles"].values())
+    assert peak["bytes"] == instrument.readings["timeline_peak_bytes"]
+    assert [sum(at) for at in zip(*curve["roles"].values(), strict=True)] == curve["bytes"]
+    assert curve["seconds"] == sorted(curve["seconds"])
+    alive = [0] * (detail["events"] + 1)
+    for row in arrays(instrument, least=0):
+        alive[row["born"]] += row["bytes"]
+        if row["died"] is not None:
+            alive[row["died"]] -= row["bytes"]
+    assert [list(accumulate(alive))[event] for event in curve["event"]] == curve["bytes"]
+    assert set(peak["operations"]) <= set(detail["operations"])
+
+
+def test_arrays_beyond_the_most_are_summed_up_and_said(monkeypatch):
+    monkeypatch.setattr(timeline, "MOST_ARRAYS", 3)
+    instrument = lived(there_and_back, lambda: Variable(np.ones(SIZE)))
+    detail = instrument.details["timeline"]
+    rows, rest = arrays(instrument, least=0), detail["rest"]
+    assert len(rows) == 3
+    assert rest["count"] == instrument.readings["array_count"] - 3
+    for event, held in zip(rest["event"], rest["bytes"], strict=True):
+        own = sum(
+            r["bytes"] for r in rows if r["born"] <= event and not (r["died"] or 9e9) <= event
+        )
+        assert held + own == detail["curve"]["bytes"][detail["curve"]["event"].index(event)]
+    assert all(row["died"] - row["born"] > 10 for row in rows)
+
+
+@given(st.lists(st.tuples(st.integers(1, 100), st.integers(0, 9)), max_size=60))
+def test_the_curve_of_any_births_and_deaths(found):
+    """Of each pair: so many bytes are born, and then the array of an address dies if there is."""
+    log, sizes, expected = Log(), {}, [0]
+    log.begin()
+    log.reached("built")
+    for n, (size, victim) in enumerate(found):
+        log.born_at(n, size)
+        sizes[n] = size
+        expected.append(sum(sizes.values()))
+        if victim in sizes:
+            log.died_at(victim)
+            del sizes[victim]
+            expected.append(sum(sizes.values()))
+    log.reached("dropped")
+    seen = Timeline(log)
+    assert seen.bytes.tolist() == expected
+    assert seen.peak_bytes == max(expected)
+    assert log.live == expected[-1]
+
+
+def test_thinning_keeps_the_peaks():
+    curve = np.random.default_rng(0).integers(0, 1_000, 10_000)
+    curve[5_001] = 9_999
+    places = thinned(curve)
+    assert len(places) <= timeline.POINTS
+    assert {0, 5_001, 9_999} <= set(places)
+
+
+def test_where_it_cannot_be_done_the_readings_say_why(monkeypatch):
+    def cannot():
+        raise Unavailable("there is no such allocator here")
+
+    monkeypatch.setattr(lifetimes, "probe", cannot)
+    instrument = Lifetimes()
+    for phase in ("baseline", "built", "forward", "dropped", "collected"):
+        instrument.at(phase)
+    instrument.close()
+    assert not instrument.readings
+    assert len(instrument.unavailable) == 6
+    assert set(instrument.unavailable.values()) == {"there is no such allocator here"}
+
+
+# In trials ----------------------------------------------------------------------------------------
+
+
+def test_the_peak_of_a_chain_is_its_closed_form():
+    sizes = {"length": 10, "size": 20_000}
+    readings = measured("chain", **sizes).readings
+    floor = chain_floor(10, 160_000, saves="input", result="held")
+    assert floor <= readings["timeline_peak_bytes"] <= floor + 64  # of scalars
+    peak = measured("chain", "traced", **sizes).readings["peak_bytes"]
+    assert readings["timeline_peak_bytes"] <= peak < floor + 100_000
+
+
+@pytest.mark.parametrize("mode", ["step16", "lean"])
+def test_the_sums_agree_with_those_of_traced(mode):
+    small = {"epochs": 2, "hidden": 20}
+    found = measured("mlp_digits", mode=mode, **small).readings
+    traced = measured("mlp_digits", "traced", mode, **small).readings
+    for when in ("live_after_forward", "live_after_backward", "left"):
+        assert found[f"timeline_{when}_bytes"] == traced[f"{when}_array_bytes"]
+    assert found["timeline_peak_bytes"] <= traced["peak_bytes"]
+
+
+def test_every_role_there_is_has_a_name():
+    assert len(set(ROLES)) == 6
