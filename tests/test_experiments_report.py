@@ -563,14 +563,14 @@ def over_phases(*peaks: float) -> list[Record]:
 def test_peaks_with_the_collector_on_say_over_how_many_phases() -> None:
     records = over_phases(*(10_240 * n for n in range(1, 21)))
     [peak] = [row for row in only_table(ladder(records)).rows if row[1] == "peak"]
-    assert normal(peak[4]) == "10.0 KiB to 200 KiB, over 20 phases of the collector"
+    assert normal(peak[3]) == "10.0 KiB to 200 KiB, over 20 phases of the collector"
     [line] = [text for text in rendered(records).splitlines() if text.endswith("20")]
     assert normal(line).split() == "chain lean 10.0 KiB 105 KiB 200 KiB 20".split()
 
 
 def test_peaks_over_fewer_phases_say_so_and_those_without_a_collector_say_nothing() -> None:
     [peak] = [row for row in only_table(ladder(over_phases(5, 7))).rows if row[1] == "peak"]
-    assert normal(peak[4]) == "5 B to 7 B, over 2 of 20 phases of the collector"
+    assert normal(peak[3]) == "5 B to 7 B, over 2 of 20 phases of the collector"
     off = [made_up.record(repeat=n, readings={"peak_bytes": 5}) for n in range(2)]
     [peak] = [row for row in only_table(ladder(off)).rows if row[1] == "peak"]
     assert "phase" not in peak[4] and "collector on" not in rendered(off)

@@ -19,7 +19,7 @@ from experiments.estimates import (
     over_floor,
 )
 from experiments.report.absence import why_absent
-from experiments.report.accuracy import UNCALIBRATED, Calibrations
+from experiments.report.accuracy import COLUMN, UNCALIBRATED, Calibrations, error_text
 from experiments.report.blocks import Chart, Section, Table, Text
 from experiments.report.charts import Mark, multiples
 from experiments.report.looks import in_order, mode_look
@@ -62,9 +62,11 @@ def floors(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED)
         title="Peak over the floor",
         says=SAYS,
         draw=lambda: _draw(found, names),
-        table=_table(groups, found, names),
+        table=_table(groups, found, names, calibrations),
     )
-    return Section(TITLE, [Text(in_words(found)), chart, *_chains(groups, names)], lead=LEAD)
+    return Section(
+        TITLE, [Text(in_words(found)), chart, *_chains(groups, names, calibrations)], lead=LEAD
+    )
 
 
 LEAD = (
@@ -113,24 +115,31 @@ def _table(
     groups: Mapping[Subject, Sequence[Record]],
     found: Mapping[Subject, Mapping[Arm, Estimate]],
     names: Mapping[Subject, str],
+    calibrations: Calibrations,
 ) -> Table:
     rows = []
     for s, group in groups.items():
         arms = in_order(arm(r) for r in group if r.trial.instrument == "traced")
         alone = share_collector(arms)
         for a in arms:
-            cells = _cells(group, a, found.get(s, {}).get(a))
+            cells = _cells(group, a, found.get(s, {}).get(a), calibrations)
             rows.append([names[s], arm_text(a, alone=alone), *cells])
-    columns = ["Workload", "Mode", "Peak", "Floor L*", "Peak / L*", "Lowest to highest", "Trials"]
-    return Table("Peak beside the floor", columns, rows, 2, folded=True)
+    figures = ["Peak", COLUMN, "Floor L*", "Peak / L*", "Lowest to highest", "Trials"]
+    columns = ["Workload", "Mode", *figures]
+    return Table(
+        "Peak, with the error of `traced`, beside the floor", columns, rows, 2, folded=True
+    )
 
 
-def _cells(group: Sequence[Record], a: Arm, over: Estimate | None) -> list[str]:
+def _cells(
+    group: Sequence[Record], a: Arm, over: Estimate | None, calibrations: Calibrations
+) -> list[str]:
     peak, floor = of_reading(group, "peak_bytes").get(a), floor_of(group, a)
     no_peak = why_absent(group, a, "peak_bytes", "traced")
     no_floor = why_absent(group, a, "floor_bytes", "operations")
     return [
         bytes_text(peak.median) if peak else no_peak,
+        error_text(calibrations, "traced", "peak_bytes") if peak else NONE,
         bytes_text(floor.median) if floor else no_floor,
         times_text(over.median) if over else NONE,
         range_text(over, times_text) if over else NONE,
@@ -139,7 +148,9 @@ def _cells(group: Sequence[Record], a: Arm, over: Estimate | None) -> list[str]:
 
 
 def _chains(
-    groups: Mapping[Subject, Sequence[Record]], names: Mapping[Subject, str]
+    groups: Mapping[Subject, Sequence[Record]],
+    names: Mapping[Subject, str],
+    calibrations: Calibrations,
 ) -> list[Table]:
     """Chains beside their floor in closed form, and how many arrays they peak over it."""
     rows = []
@@ -152,11 +163,14 @@ def _chains(
         floor = chain_floor(chain["length"], array_bytes, saves=saves, result="held")
         for a, peak in of_reading([r for r in group if _goes_back(r)], "peak_bytes").items():
             more = (peak.median - floor) / array_bytes
-            cells = [bytes_text(peak.median), bytes_text(floor), f"{short(more)} arrays"]
-            rows.append([names[s], a.mode, *cells])
+            error = error_text(calibrations, "traced", "peak_bytes")
+            spread = range_text(peak, bytes_text)
+            cells = [bytes_text(peak.median), error, spread, count_text(peak.n)]
+            rows.append([names[s], a.mode, *cells, bytes_text(floor), f"{short(more)} arrays"])
     if not rows:
         return []
-    columns = ["Workload", "Mode", "Peak", "Floor (N + 3) S", "Peak over it"]
+    figures = ["Peak", COLUMN, "Lowest to highest", "Trials", "Floor (N + 3) S", "Peak over it"]
+    columns = ["Workload", "Mode", *figures]
     return [Table(CHAINS, columns, rows, 2)]
 
 

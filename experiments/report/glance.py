@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.estimates import NOTHING_BYTES, Arm, Subject, by_case, by_subject
-from experiments.report.accuracy import UNCALIBRATED, Calibrations
+from experiments.estimates import NOTHING_BYTES, Arm, ByCase, Subject, by_case, by_subject
+from experiments.report.accuracy import UNCALIBRATED, Calibrations, error_text
 from experiments.report.answers import cost, effect
 from experiments.report.blocks import Block, Section, Table, Text
 from experiments.report.looks import COLLECTORS, in_order
@@ -15,6 +15,7 @@ from experiments.report.words import (
     KIB,
     NONE,
     bytes_text,
+    repeats_text,
     subject_names,
     value_text,
 )
@@ -106,7 +107,18 @@ def glance(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED)
     ]
     columns = ["Workload", *(["Collector"] if several else []), *(f"`{mode}`" for mode in modes)]
     caption = f"Peak, and what was left behind where it is more than {NOTHING_BYTES // KIB} KiB"
-    return Section(TITLE, [*blocks, Table(caption, columns, rows, 1 + several)])
+    table = Table(caption, columns, rows, 1 + several)
+    return Section(TITLE, [*blocks, table, Text(_how_sure(peaks, calibrations), "note")])
+
+
+def _how_sure(peaks: ByCase, calibrations: Calibrations) -> str:
+    """What stands behind each peak: how many trials, how far apart, by which error."""
+    found = [e for arms in peaks.values() for e in arms.values()]
+    spread = max(e.spread for e in found)
+    apart = f"lie up to {bytes_text(spread)} apart" if spread else "are all equal"
+    error = error_text(calibrations, "traced", "peak_bytes")
+    trials = f"{repeats_text(found)} The peaks of one case {apart}."
+    return f"{trials} Instrument error: {error}."
 
 
 def _in_words(records: Sequence[Record]) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from experiments.estimates import Arm
-from experiments.report.accuracy import UNCALIBRATED, Calibrations
+from experiments.estimates import Arm, by_arm, estimate
+from experiments.report.accuracy import COLUMN, UNCALIBRATED, Calibrations, error_text
 from experiments.report.blocks import Section, Table
 from experiments.report.traces import Axis, Trace, by_collector, chart_of, first_traces, nothing
 from experiments.report.words import NONE, bytes_text, count_text
@@ -27,7 +27,8 @@ def moments(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED
     if not traces:
         return nothing(TITLE, "traced")
     charts = [
-        chart_of(TITLE, group, ROUNDS, _table(group)) for group in by_collector(traces).values()
+        chart_of(TITLE, group, ROUNDS, _table(records, group, calibrations))
+        for group in by_collector(traces).values()
     ]
     return Section(
         TITLE, charts, lead="A line that climbs from round to round is memory that stays."
@@ -60,7 +61,9 @@ def _round_text(at: float) -> str:
 ROUNDS = Axis(says=_round_text, scaled=lambda longest: (1.0, "rounds"), marked=40, whole=True)
 
 
-def _table(traces: Mapping[Arm, Trace]) -> Table:
+def _table(
+    records: Sequence[Record], traces: Mapping[Arm, Trace], calibrations: Calibrations
+) -> Table:
     """The first and the last round, and the ends: by these it can be seen whether it climbs."""
     rows = []
     for a, trace in traces.items():
@@ -70,7 +73,8 @@ def _table(traces: Mapping[Arm, Trace]) -> Table:
         rounds = live.get("step", [])
         shown = [rounds[:1], rounds[-1:], live.get("dropped", []), live.get("collected", [])]
         cells = [bytes_text(found[0]) if found else NONE for found in shown]
-        rows.append([a.mode, count_text(len(rounds)), *cells])
+        error = error_text(calibrations, "traced", "left_bytes")
+        rows.append([a.mode, count_text(len(rounds)), *cells, error, *_over_trials(records, a)])
     columns = [
         "Mode",
         "Rounds",
@@ -78,5 +82,22 @@ def _table(traces: Mapping[Arm, Trace]) -> Table:
         "After the last",
         "Last reference dropped",
         "Collected",
+        COLUMN,
+        "Largest range at any moment",
+        "Trials",
     ]
-    return Table("Live memory in the first and the last round", columns, rows, folded=True)
+    caption = "Live memory in the first and the last round of the first trial"
+    return Table(caption, columns, rows, folded=True)
+
+
+def _over_trials(records: Sequence[Record], a: Arm) -> list[str]:
+    """How far the trials of an arm lie apart, where they do so most, and how many there are."""
+    trials = [
+        [live for _, live in _phases(r)]
+        for r in by_arm(records)[a]
+        if r.outcome == "ok" and r.trial.instrument == "traced" and r.details.get("steps")
+    ]
+    if len(trials) == 1:
+        return ["one trial", count_text(1)]
+    largest = max(estimate(live).spread for live in zip(*trials, strict=False))
+    return [bytes_text(largest) if largest else "all equal", count_text(len(trials))]

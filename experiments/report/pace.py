@@ -6,9 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from bokeh.plotting import figure
 
-from experiments.estimates import Arm, Estimate, arm, of_reading, ratio
+from experiments.estimates import Arm, Estimate, TimesAsLong, arm, of_reading, times_as_long
+from experiments.intervals import CONFIDENCE, FEWEST
 from experiments.report.absence import briefly, why_absent
-from experiments.report.accuracy import UNCALIBRATED, Calibrations
+from experiments.report.accuracy import (
+    COLUMN,
+    UNCALIBRATED,
+    Calibrations,
+    error_of,
+    error_text,
+)
 from experiments.report.blocks import Chart, Section, Table, Text
 from experiments.report.charts import Mark, points
 from experiments.report.looks import in_order, mode_look
@@ -23,7 +30,9 @@ from experiments.report.words import (
     second_unit,
     seconds_text,
     share_collector,
+    share_text,
     times_text,
+    verdict_text,
 )
 from experiments.trial import Record
 
@@ -44,7 +53,7 @@ def pace(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -
         return Section(TITLE, [Text("Not measured: this run has no `clock` trial of it.", "note")])
     found = {reading: of_reading(records, reading) for reading in READINGS}
     walls = found["wall_seconds"]
-    table = _table(records, arms, found)
+    table = _table(records, arms, found, calibrations)
     if not walls:
         return Section(TITLE, [Text("No trial ended well enough to tell.", "note"), table])
     chart = Chart(
@@ -75,7 +84,10 @@ def _draw(records: Sequence[Record], arms: Sequence[Arm], walls: Mapping[Arm, Es
 
 
 def _table(
-    records: Sequence[Record], arms: Sequence[Arm], found: Mapping[str, Mapping[Arm, Estimate]]
+    records: Sequence[Record],
+    arms: Sequence[Arm],
+    found: Mapping[str, Mapping[Arm, Estimate]],
+    calibrations: Calibrations,
 ) -> Table:
     alone = share_collector(arms)
     rows = []
@@ -83,23 +95,44 @@ def _table(
         for reading, words in READINGS.items():
             name, estimate = arm_text(a, alone=alone), found[reading].get(a)
             if estimate is None:
-                rows.append(
-                    [name, words, why_absent(records, a, reading, "clock"), NONE, NONE, NONE]
-                )
+                missing = why_absent(records, a, reading, "clock")
+                rows.append([name, words, missing, *[NONE] * 5])
                 continue
-            against = found[reading].get(Arm(YARDSTICK, a.collector))
-            cells = [seconds_text(estimate.median), range_text(estimate, seconds_text)]
-            rows.append(
-                [name, words, *cells, _ratio_text(estimate, against), count_text(estimate.n)]
-            )
-    columns = ["Mode", "Time", "Median", "Lowest to highest", f"Over `{YARDSTICK}`", "Trials"]
-    return Table("Time from the start to the last reference", columns, rows, 2, folded=True)
+            cells = [
+                seconds_text(estimate.median),
+                range_text(estimate, seconds_text),
+                error_text(calibrations, "clock", reading),
+                *_beside(_over_yardstick(records, reading, a, calibrations)),
+                count_text(estimate.n),
+            ]
+            rows.append([name, words, *cells])
+    over = f"Over `{YARDSTICK}`, and its interval"
+    figures = ["Median", "Lowest to highest", COLUMN, over, "Verdict", "Trials"]
+    return Table(CAPTION, ["Mode", "Time", *figures], rows, 2, prose=("Verdict",), folded=True)
 
 
-def _ratio_text(found: Estimate, against: Estimate | None) -> str:
-    """The ratio of the medians, between the two furthest extremes."""
-    over = ratio(found, against) if against else None
-    if over is None:
-        return NONE
-    span = f" ({times_text(over.low)} to {times_text(over.high)})" if over.n > 1 else ""
-    return times_text(over.median) + span
+CAPTION = (
+    "Time from the start to the last reference; the interval of a ratio is that of "
+    f"{share_text(CONFIDENCE)}, where its processes can bear that"
+)
+
+
+def _over_yardstick(
+    records: Sequence[Record], reading: str, a: Arm, calibrations: Calibrations
+) -> TimesAsLong | None:
+    """How many times as long the default mode's time an arm's is; None for that mode itself."""
+    if a.mode == YARDSTICK:
+        return None
+    error = error_of(calibrations, "clock", reading)
+    return times_as_long(records, reading, a, Arm(YARDSTICK, a.collector), error=error)
+
+
+def _beside(found: TimesAsLong | None) -> list[str]:
+    """The ratio with its interval, and the verdict on it."""
+    if found is None:
+        return [NONE, NONE]
+    if found.over is None:
+        return [times_text(found.ratio), f"inconclusive: fewer than {FEWEST} processes"]
+    lower = "" if found.over.confidence == CONFIDENCE else f", {share_text(found.over.confidence)}"
+    span = f"{times_text(found.over.low)} to {times_text(found.over.high)}{lower}"
+    return [f"{times_text(found.ratio)} ({span})", verdict_text(found.verdict)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments.estimates import Arm, arm, of_reading
 from experiments.report.absence import why_absent
-from experiments.report.accuracy import UNCALIBRATED, Calibrations
+from experiments.report.accuracy import COLUMN, UNCALIBRATED, Calibrations, error_text
 from experiments.report.blocks import Block, Section, Table, Text
 from experiments.report.looks import PHASES, in_order
 from experiments.report.traces import Axis, Trace, by_collector, chart_of, first_traces, nothing
@@ -46,14 +46,17 @@ def resident(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATE
         return nothing(TITLE, "resident")
     traces = first_traces(records, "resident", "curve", _read)
     blocks: list[Block] = [
-        chart_of(TITLE, group, SECONDS, _table(records, group))
+        chart_of(TITLE, group, SECONDS, _table(records, group, calibrations))
         for group in by_collector(traces).values()
     ]
     alone = share_collector(arms)
     without = [a for a in arms if a not in traces]
     if without:
         names = ", ".join(f"`{arm_text(a, alone=alone)}`" for a in without)
-        blocks += [Text(f"There is no curve of {names}.", "note"), _table(records, without)]
+        blocks += [
+            Text(f"There is no curve of {names}.", "note"),
+            _table(records, without, calibrations),
+        ]
     blocks += [
         Text(
             f"The samples of `{arm_text(a, alone=alone)}` missed its peak: {t.limit[1]}.", "warning"
@@ -102,18 +105,19 @@ def _scaled(longest: float) -> tuple[float, str]:
 SECONDS = Axis(says=seconds_text, scaled=_scaled, marked=12)
 
 
-def _table(records: Sequence[Record], arms: Iterable[Arm]) -> Table:
+def _table(records: Sequence[Record], arms: Iterable[Arm], calibrations: Calibrations) -> Table:
     rows = []
     for a in arms:
         for reading, words in READINGS.items():
             found, formatted = of_reading(records, reading).get(a), format_of(reading)
             if found is None:
                 missing = why_absent(records, a, reading, "resident")
-                rows.append([a.mode, words, missing, NONE, NONE])
+                rows.append([a.mode, words, missing, NONE, NONE, NONE])
                 continue
-            cells = [formatted(found.median), range_text(found, formatted), count_text(found.n)]
-            rows.append([a.mode, words, *cells])
-    columns = ["Mode", "Figure", "Median", "Lowest to highest", "Trials"]
+            error = error_text(calibrations, "resident", reading)
+            cells = [formatted(found.median), range_text(found, formatted), error]
+            rows.append([a.mode, words, *cells, count_text(found.n)])
+    columns = ["Mode", "Figure", "Median", "Lowest to highest", COLUMN, "Trials"]
     return Table(
         "Resident memory, above what was there at the start", columns, rows, 2, folded=True
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from experiments.estimates import Arm, Estimate, Subject
+from experiments.intervals import WITHIN, Verdict
 from experiments.trial import Record
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30
@@ -71,7 +72,12 @@ def times_text(value: float) -> str:
 
 def share_text(value: float) -> str:
     """A share: `5 %`."""
-    return f"{value * 100:g}{GAP}%"
+    return f"{value * 100:.4g}{GAP}%"
+
+
+def verdict_text(found: Verdict) -> str:
+    """A verdict, with the share that it is of: `equivalent within 5 %`."""
+    return f"equivalent within {share_text(WITHIN)}" if found == "equivalent" else found
 
 
 def format_of(reading: str) -> Format:
