@@ -143,7 +143,7 @@ def compare(
     """
     sides = _Side(before), _Side(after)
     one, other = sides
-    common = [case for case in one.cases if case in other.cases]
+    common = sorted((case for case in one.cases if case in other.cases), key=_place)
     if not common:
         raise NothingInCommon("no workload, mode and instrument is in both of them")
     yardstick = _yardstick(*sides)
@@ -201,6 +201,12 @@ class _Side:
 
     def readings(self, case: Case) -> dict[str, None]:
         return dict.fromkeys(name for r in self.ended(case) for name in r.readings)
+
+
+def _place(case: Case) -> tuple[str, ...]:
+    """Where a case stands among the others."""
+    s, a = case.subject, case.arm
+    return s.workload, str(s.parameters), a.mode, a.collector, case.instrument
 
 
 # Figures ------------------------------------------------------------------------------------------

@@ -136,4 +136,6 @@ def test_two_real_runs_of_the_same_code_differ_in_nothing(
     assert cli.main(["compare", "same", "again"]) == 0
     assert "No figure differs." in capsys.readouterr().out
     assert cli.main(["compare", "same", "larger"]) == 1
-    assert "square_loop, lean, traced: peak_bytes" in said(capsys.readouterr().out.splitlines()[-1])
+    last = said(capsys.readouterr().out.splitlines()[-1])
+    assert last.startswith("Worse: 5 figures. square_loop, lean, traced: ")
+    assert "peak_bytes 1." in last

@@ -208,7 +208,7 @@ def test_a_trial_that_fails_now_is_worse_and_named_with_its_bound(run) -> None:
     assert c.failed == [fails] and not c.worse and c.got_worse
     text = told(c)
     assert "killed in phase backward; peak_resident_bytes at least 3.00 MiB; The process" in text
-    assert text.splitlines()[-1].startswith("Worse: 1 trial that does not end well any more.")
+    assert text.splitlines()[-1].startswith("Worse: 1 trial that fails. ")
     mended = compare(after, run)
     assert mended.mended == [fails] and not mended.got_worse
     assert not compare(after, after).got_worse, "it failed before"

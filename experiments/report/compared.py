@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -59,17 +59,25 @@ def in_words(comparison: Comparison, within: str) -> str:
     if not comparison.got_worse:
         return f"Nothing got worse by more than {within}."
     names = _names(comparison)
-    parts = [f"{_case_text(f.case, names)}: {f.reading} {_ratio_text(f.ratio)}" for f in worse]
+    parts = [
+        f"{_case_text(case, names)}: {_some(_growth(f) for f in worse if f.case == case)}"
+        for case in dict.fromkeys(f.case for f in worse)
+    ]
     parts += [f"{_trial_text(r)}: {r.outcome}" for r in failed]
-    more = f"; and {len(parts) - MOST_NAMED} more" if len(parts) > MOST_NAMED else ""
-    numbers = [counted(len(worse), "figure")] * bool(worse)
-    numbers += [counted(len(failed), "trial that does not end well any more", FAILED)] * bool(
-        failed
-    )
-    return f"Worse: {listed(numbers)}. {'; '.join(parts[:MOST_NAMED])}{more}."
+    numbers = [counted(len(worse), "figure")] if worse else []
+    numbers += [counted(len(failed), "trial that fails", "trials that fail")] if failed else []
+    return f"Worse: {listed(numbers)}. {_some(parts, '; ')}."
 
 
-FAILED = "trials that do not end well any more"
+def _growth(f: Figure) -> str:
+    return f"{f.reading} {_ratio_text(f.ratio)}"
+
+
+def _some(parts: Iterable[str], joined: str = ", ") -> str:
+    """The first of the parts, and how many more there are."""
+    known = list(parts)
+    more = [f"and {len(known) - MOST_NAMED} more"] if len(known) > MOST_NAMED else []
+    return joined.join([*known[:MOST_NAMED], *more])
 
 
 # The environments ---------------------------------------------------------------------------------
@@ -172,9 +180,8 @@ def _counts(c: Comparison, within: str) -> Iterator[Text]:
     names = _names(c)
     for run, cases in (("A", c.only_before), ("B", c.only_after)):
         if cases:
-            some = "; ".join(_case_text(case, names) for case in cases[:MOST_NAMED])
-            more = f"; and {len(cases) - MOST_NAMED} more" if len(cases) > MOST_NAMED else ""
-            yield Text(f"Only in {run}: {some}{more}.")
+            some = _some((_case_text(case, names) for case in cases), "; ")
+            yield Text(f"Only in {run}: {some}.")
 
 
 def _times(c: Comparison) -> Iterator[Text]:
