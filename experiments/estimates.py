@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from experiments.intervals import WITHIN, Verdict
+from experiments.intervals import (
+    WITHIN,
+    Interval,
+    Verdict,
+    processes,
+    ratio_of_times,
+    verdict,
+)
 from experiments.trial import Collector, Record
 
 # What tracemalloc's total is exact to when it is calibrated: 4 KiB and a thousandth, taken tenfold.
@@ -54,6 +61,15 @@ class Estimate:
     def spread(self) -> float:
         """How far the highest lies over the lowest."""
         return self.high - self.low
+
+
+@dataclass(frozen=True)
+class TimesAsLong:
+    """How many times as long one arm takes as another, and whether that is sure."""
+
+    ratio: float  # of the medians
+    over: Interval | None  # None where there are too few processes to say
+    verdict: Verdict
 
 
 @dataclass(frozen=True)
@@ -135,6 +151,25 @@ def ratio(of: Estimate, to: Estimate) -> Estimate | None:
     if to.low <= 0:
         return None
     return Estimate(of.median / to.median, of.low / to.high, of.high / to.low, min(of.n, to.n))
+
+
+def times_as_long(
+    records: Sequence[Record], reading: str, of: Arm, to: Arm, *, error: float | None = None
+) -> TimesAsLong | None:
+    """How many times as long a subject takes in an arm as in another; None without both times.
+
+    error: the clock's, in seconds; None where it was not calibrated.
+    """
+    found = of_reading(records, reading)
+    both = ratio(found[of], found[to]) if of in found and to in found else None
+    if both is None:
+        return None
+    over = ratio_of_times(
+        [processes((r for r in records if arm(r) == of), reading)],
+        [processes((r for r in records if arm(r) == to), reading)],
+    )
+    gap = found[of].median - found[to].median
+    return TimesAsLong(both.median, over, verdict(over, gap, error=error))
 
 
 def floor_of(records: Iterable[Record], where: Arm) -> Estimate | None:
