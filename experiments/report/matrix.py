@@ -68,7 +68,7 @@ def matrix(environments: Sequence[Sequence[Record]], whole: Sequence[Record]) ->
     """
     places = named(environments)
     [here] = [p.name for p in places if list(p.records) == list(whole)]
-    blocks: list[Block] = [
+    about = [
         Text(
             f"This folder holds records of {counted(len(places), 'environment')}: "
             f"{listed(p.name for p in places)}. All other sections show {here}, the last "
@@ -79,8 +79,8 @@ def matrix(environments: Sequence[Sequence[Record]], whole: Sequence[Record]) ->
     ]
     together = [record for place in places for record in place.records]
     names = subject_names(list(by_subject(together)))
-    blocks += [Section(names[s], _workload(s, places)) for s in names]
-    return Section(TITLE, blocks, listed=True)
+    of_workloads = [Section(names[s], _workload(s, places)) for s in names]
+    return Section(TITLE, [Section("Which they are", about), *of_workloads], listed=True)
 
 
 def named(environments: Sequence[Sequence[Record]]) -> list[Place]:
