@@ -10,6 +10,7 @@ from itertools import accumulate
 import numpy as np
 import pytest
 import specimens
+from bokeh.models import Step, VAreaStep
 from hypothesis import given
 from hypothesis import strategies as st
 from specimens import named
@@ -21,8 +22,12 @@ from experiments.instruments import Disagreement, lifetimes, timeline
 from experiments.instruments.allocations import Allocations, Unavailable
 from experiments.instruments.lifetimes import Lifetimes
 from experiments.instruments.timeline import ROLES, Log, Timeline, thinned
+from experiments.report.blocks import Chart, Table
+from experiments.report.lifetimes import lifetimes as report
+from experiments.report.looks import ROLES as LOOKS
+from experiments.report.words import bytes_text
 from experiments.runner import run_trial
-from experiments.trial import Trial
+from experiments.trial import Record, Trial
 from experiments.workloads import WORKLOADS
 
 GRAPH_MODES = [name for name, mode in MODES.items() if mode.enable_backprop]
@@ -423,5 +428,65 @@ def test_the_sums_agree_with_those_of_traced(mode):
     assert found["timeline_peak_bytes"] <= traced["peak_bytes"]
 
 
-def test_every_role_there_is_has_a_name():
-    assert len(set(ROLES)) == 6
+# The report ---------------------------------------------------------------------------------------
+
+
+def a_record(mode, instrument, **fields):
+    trial = Trial("tests", "chain", {"size": SIZE}, mode, "lifetimes")
+    found = Record(trial, "ok", instrument.readings, details=instrument.details, **fields)
+    return Record.from_line(found.to_line())  # as a report reads it
+
+
+@pytest.fixture(scope="module")
+def two_modes():
+    return [
+        a_record(mode, lived(there_and_back, lambda: Variable(np.ones(SIZE)), mode))
+        for mode in ("step16", "lean")
+    ]
+
+
+def test_a_section_has_a_chart_for_each_mode_and_takes_the_peak_apart(two_modes):
+    section = report(two_modes)
+    charts = [block for block in section.blocks if isinstance(block, Chart)]
+    assert [chart.title.rpartition(", ")[2] for chart in charts] == ["step16", "lean"]
+    peaks, figures = [block for block in section.blocks if isinstance(block, Table)]
+    assert peaks.columns[3:-1] == [
+        role
+        for role in ROLES
+        if any(role in r.details["timeline"]["peak"]["roles"] for r in two_modes)
+    ]
+    for row, record in zip(peaks.rows, two_modes, strict=True):
+        peak = record.details["timeline"]["peak"]
+        assert row[1] == bytes_text(peak["bytes"])
+        sizes = dict(zip(peaks.columns[3:-1], row[3:-1], strict=True))
+        assert all(sizes[role] == bytes_text(size) for role, size in peak["roles"].items())
+        first = row[-1].split(", ")[0]
+        assert first.endswith(bytes_text(max(peak["operations"].values())))
+    assert len(figures.rows) == 2 * 6
+
+
+def test_the_chart_draws_the_bytes_of_the_record(two_modes):
+    for record, block in zip(two_modes, report(two_modes).blocks, strict=False):
+        chart = block.draw()
+        curve = record.details["timeline"]["curve"]
+        [outline] = [r for r in chart.renderers if isinstance(r.glyph, Step)]
+        total = np.array(outline.data_source.data["total"])
+        assert np.allclose(total * 1024, curve["bytes"], atol=1)
+        bands = [r for r in chart.renderers if isinstance(r.glyph, VAreaStep)]
+        assert len(bands) == len(curve["roles"])
+        assert chart.y_range.end > max(total)
+
+
+def test_the_section_says_where_there_is_none():
+    [note] = report([]).blocks
+    assert "Not measured" in note.words
+    trial = Trial("tests", "chain", {}, "lean", "lifetimes")
+    names = dict.fromkeys(["timeline_peak_bytes", "array_count"], "no such allocator here")
+    section = report([Record(trial, "ok", unavailable=names)])
+    assert "not available here: no such allocator here" in section.blocks[-1].rows[0]
+    assert report([Record(trial, "killed", error="signal 9")]).blocks
+
+
+def test_every_role_looks_like_itself():
+    assert tuple(LOOKS) == ROLES
+    assert len({look.colour for look in LOOKS.values()}) == len(ROLES)

@@ -24,9 +24,10 @@ from bokeh.models import (
 from bokeh.models.annotations import Legend, LegendItem, TeeHead, Whisker
 from bokeh.models.renderers import GlyphRenderer, Renderer
 from bokeh.plotting import figure
+from bokeh.transform import stack
 
 from experiments.estimates import Estimate
-from experiments.report.looks import PHASES, ModeLook
+from experiments.report.looks import PHASES, ModeLook, RoleLook
 from experiments.report.words import Format, counted, range_text
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"
@@ -89,6 +90,17 @@ class Line:
     abouts: Sequence[str]
     marks: Sequence[PhaseMark] = ()
     limit: tuple[float, str] | None = None  # a height that the line should have reached, and why
+
+
+@dataclass(frozen=True)
+class Bands:
+    """What stands on top of each other over time, each band by its name; and one place in it."""
+
+    x: Sequence[float]
+    bands: Mapping[str, Sequence[float]]
+    looks: Mapping[str, RoleLook]
+    marks: Sequence[PhaseMark]
+    peak: tuple[float, float, str]  # x, height, and what is said of it
 
 
 def bars(
@@ -197,6 +209,64 @@ def lines(found: Sequence[Line], *, x_title: str, y_title: str, whole: bool = Fa
     _point_at(chart, pointed, "@name", "@about")
     _legend(chart, [items[line.name] for line in found])
     return chart
+
+
+def areas(found: Bands, *, unit: str, x_title: str, y_title: str) -> figure:
+    """Bands on top of each other, in steps: nothing is between one event and the next."""
+    chart = _frame(270, x_title, y_title)
+    total = [sum(at) for at in zip(*found.bands.values(), strict=True)]
+    source = ColumnDataSource({"x": found.x, "total": total, **found.bands})
+    below: list[str] = []
+    items = []
+    for name in found.bands:
+        look = found.looks[name]
+        band = glyphs.VAreaStep(
+            x="x",
+            y1=stack(*below) if below else value(0.0),
+            y2=stack(*below, name),
+            step_mode="after",
+            fill_color=look.colour,
+            fill_alpha=0.9,
+            hatch_pattern=look.hatch,
+            hatch_color=INK,
+            hatch_alpha=0.5,
+            hatch_scale=8,
+            hatch_weight=0.8,
+        )
+        items.append(_item(name, chart.add_glyph(source, band)))
+        below.append(name)
+    outline = glyphs.Step(x="x", y="total", mode="after", line_color=INK, line_width=1)
+    drawn = chart.add_glyph(source, outline)
+    drawn.tags = ["ink"]
+    said = [(name, f"@{{{name}}}{{0.000}} {unit}") for name in reversed(below)]
+    tooltips = [("event", "@x{0}"), ("alive", f"@total{{0.000}} {unit}"), *said]
+    chart.add_tools(HoverTool(renderers=[drawn], tooltips=tooltips, mode="vline"))
+    chart.y_range = Range1d(start=0, end=1.18 * max(total, default=0.0) or 1.0)
+    phases = Line("", ModeLook(INK, "solid", ""), [], [], [], found.marks)
+    _point_at(chart, [_phases(chart, phases)], "@about")
+    _peak(chart, *found.peak)
+    _legend(chart, items)
+    return chart
+
+
+def _peak(chart: figure, x: float, height: float, said: str) -> None:
+    """The place where most is, with what is said of it above."""
+    source = ColumnDataSource({"x": [x], "y": [height], "text": [said]})
+    across = glyphs.Segment(x0="x", x1="x", y0=value(0.0), y1="y", **DASHED)
+    chart.add_glyph(source, across).tags = ["ink"]
+    words = glyphs.Text(
+        x="x",
+        y="y",
+        text="text",
+        y_offset=-5,
+        text_align="center",
+        text_color=INK,
+        text_font=value(FONT),
+        text_font_size="12px",
+        background_fill_color=PAPER,
+        background_fill_alpha=0.75,
+    )
+    chart.add_glyph(source, words).tags = ["ink"]
 
 
 def _frame(height: int, x_title: str, y_title: str, *, log: bool = False) -> figure:

@@ -1,4 +1,4 @@
-"""How modes, measures and phases look, the same all over the report.
+"""How modes, measures, roles and phases look, the same all over the report.
 
 A mode has a colour (Okabe and Ito's, which colour-blind readers can tell apart), a line and a shape
 of its own, so that it can be told without its colour; a measure has a pattern, a phase a marker.
@@ -53,6 +53,24 @@ PHASES = {
     "step": ("circle", "●", "round over"),
     "dropped": ("x", "✕", "last reference dropped"),
     "collected": ("diamond", "◆", "collector called"),
+}
+
+
+@dataclass(frozen=True)
+class RoleLook:
+    colour: str
+    hatch: str  # a pattern, so that a band can be told without its colour
+    said: str  # what an array of this role is
+
+
+# What an array is for. The fills are Paul Tol's light ones: no mode has one of them.
+ROLES = {
+    "parameter": RoleLook("#77AADD", " ", "stood before the measurement: parameters and data"),
+    "input": RoleLook("#99DDFF", "dot", "made by the workload itself: a batch, an update"),
+    "activation": RoleLook("#44BB99", " ", "made by an operation, and taken by others"),
+    "output": RoleLook("#BBCC33", "cross", "made by an operation, and taken by none"),
+    "gradient": RoleLook("#EE8866", " ", "made by a gradient rule or elsewhere in backward"),
+    "temporary": RoleLook("#FFAABB", "/", "gone when the operation or rule was over"),
 }
 
 

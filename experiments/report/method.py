@@ -63,6 +63,14 @@ INSTRUMENTS = {
         "What the operating system pays; whether memory is touched.",
         "Small operations take 3 to 4 times as long; a file of every allocation.",
     ),
+    "lifetimes": Measuring(
+        "The memory of every array from its birth to its death, to the byte and in order, also "
+        "of those that come and go within an operation; which operation made it, and what for (an "
+        "allocator given to NumPy, NEP 49). Borne out at five phases by tracemalloc; a trial in "
+        "which it is not has failed.",
+        "Whatever is not an array's; arrays made in threads.",
+        "Some microseconds for each array and operation, and as `traced`.",
+    ),
     "clock": Measuring(
         "Elapsed and processor time, freeing included, and the share of forward and of backward.",
         "Why. What else the machine did meanwhile shows in the range.",

@@ -18,6 +18,7 @@ from experiments.report.failures import failures
 from experiments.report.floors import floors
 from experiments.report.glance import glance, modes
 from experiments.report.ladder import ladder
+from experiments.report.lifetimes import lifetimes
 from experiments.report.lines import lines
 from experiments.report.looks import WORKLOADS
 from experiments.report.method import method
@@ -26,6 +27,7 @@ from experiments.report.native import native
 from experiments.report.pace import pace
 from experiments.report.resident import resident
 from experiments.report.results import results
+from experiments.report.sameness import sameness
 from experiments.report.words import listed, parameters_text, subject_names
 from experiments.trial import Record
 
@@ -35,6 +37,7 @@ Make = Callable[[Sequence[Record], Calibrations], Section]
 OF_A_WORKLOAD: Mapping[Make, str] = {
     ladder: "traced",
     moments: "traced",
+    lifetimes: "lifetimes",
     cycles: "cycles",
     collector: "collector",
     resident: "resident",
@@ -84,6 +87,7 @@ def sections(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATE
         workloads(records, calibrations),
         stamped(floors(records, calibrations), calibrations, ["traced", "operations"]),
         results(records),
+        sameness(records),
         calibration(calibrations, sorted({r.trial.instrument for r in records})),
         failures(records),
         environment(records),

@@ -26,6 +26,7 @@ REPEATS = {
     "lines": 1,
     "cycles": 1,
     "collector": 5,
+    "lifetimes": 1,
     "clock": 5,
     "native": 1,
     "operations": 1,
@@ -33,7 +34,7 @@ REPEATS = {
 
 # Where garbage waits for the collector, how high memory rises is a matter of when the collector
 # comes: with it on, an instrument that reads a peak meets it in every one of its phases.
-READ_PEAKS = ("traced", "resident", "lifetimes", "native")
+READ_PEAKS = ("traced", "resident", "lifetimes")
 
 
 def repeats_of(instrument: str, collector: Collector, *, quick: bool = False) -> int:

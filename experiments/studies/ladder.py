@@ -20,6 +20,7 @@ STUDY = Study(
         "lines": ("off",),
         "cycles": ("off",),
         "collector": ("on",),
+        "lifetimes": ("off",),
         "clock": ("off",),
         "operations": ("off",),
     },
