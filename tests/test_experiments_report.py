@@ -471,21 +471,30 @@ def test_what_no_graph_saves_is_told_of_work_that_never_goes_back() -> None:
 @pytest.mark.parametrize(
     ("lean", "said"),
     [
-        (
-            [1.0, 3.0],
-            "1.00 times the time of `step18`, no more than trials differ",
-        ),
-        ([8.0, 8.1], "4.03 times the time of `step18`."),
+        ([1.0, 1.5, 2.0, 2.5, 3.0], "1.00 times the time of `step18`: inconclusive."),
+        ([8.0, 8.1, 8.2, 8.3, 8.4], "4.10 times the time of `step18`: differs."),
+        ([8.0, 8.1], "4.03 times the time of `step18`: inconclusive."),
     ],
 )
-def test_times_that_differ_no_more_than_trials_do_are_told_as_such(lean, said) -> None:
-    times = {"step18": [1.0, 3.0], "lean": lean}
+def test_what_is_said_of_times_has_a_verdict(lean, said) -> None:
+    times = {"step18": [1.0, 1.5, 2.0, 2.5, 3.0], "lean": lean}
     records = [
         made_up.record("chain", mode, "clock", repeat=n, readings={"wall_seconds": seconds})
         for mode, trials in times.items()
         for n, seconds in enumerate(trials)
     ]
     assert said in text_of(glance(records))
+
+
+def test_what_the_collector_makes_of_it_is_told_with_the_worst_of_its_phases() -> None:
+    records = [
+        made_up.record("chain", mode, collector="on", repeat=n, readings={"peak_bytes": peak})
+        for mode, peaks in {"step16": (2e6, 3e6, 8e6), "step17": (1e6, 1e6, 1e6)}.items()
+        for n, peak in enumerate(peaks)
+    ]
+    [answer] = answers([replace(r, trial=replace(r.trial, study="cycles")) for r in records])
+    said = answer.sentences[2]
+    assert "3.00 times the peak of `step17`, and at up to 8.00 times by when" in said
 
 
 def test_without_both_figures_the_answer_says_that_it_cannot_be_told() -> None:
@@ -547,7 +556,7 @@ def test_the_collectors_runs_and_pauses_are_told_over_its_phases(run) -> None:
     table, generations = [b for b in collector(group).blocks if isinstance(b, Table)]
     rows = {row[1]: row for row in table.rows if row[0] == "step16"}
     assert rows["runs"][2] == "6"
-    assert rows["runs"][4] == "4 to 8, over 5 of 20 phases of the collector"
+    assert rows["runs"][4] == "4 to 8, in 5 of 20 phases of the collector"
     assert normal(rows["longest pause"][2]) == "1.20 ms"
     assert rows["objects freed"][-1] == "5"
     assert normal(" ".join(generations.rows[0])) == "step16 0 4 1 300 4.00 ms"
@@ -570,7 +579,7 @@ def test_peaks_with_the_collector_on_say_over_how_many_phases() -> None:
 
 def test_peaks_over_fewer_phases_say_so_and_those_without_a_collector_say_nothing() -> None:
     [peak] = [row for row in only_table(ladder(over_phases(5, 7))).rows if row[1] == "peak"]
-    assert normal(peak[3]) == "5 B to 7 B, over 2 of 20 phases of the collector"
+    assert normal(peak[3]) == "5 B to 7 B, in 2 of 20 phases of the collector"
     off = [made_up.record(repeat=n, readings={"peak_bytes": 5}) for n in range(2)]
     [peak] = [row for row in only_table(ladder(off)).rows if row[1] == "peak"]
     assert "phase" not in peak[4] and "collector on" not in rendered(off)

@@ -22,11 +22,13 @@ from experiments.estimates import (
     pairs,
     ratio,
 )
+from experiments.report.accuracy import UNCALIBRATED, Calibrations
 from experiments.report.pythons import (
     cycles_apart,
     peaks_without_collector,
     strong_with_collector,
 )
+from experiments.report.times import collecting_cost, cost, fastest
 from experiments.report.words import (
     between_text,
     bytes_text,
@@ -41,6 +43,7 @@ from experiments.report.words import (
 from experiments.trial import Collector, Record
 
 Sentence = Callable[[Sequence[Record]], str]
+Timed = Callable[[Sequence[Record], Calibrations], str]
 Pairs = Mapping[Subject, tuple[Estimate, Estimate]]
 
 
@@ -50,6 +53,7 @@ class Asked:
 
     question: str
     sentences: Sequence[Sentence]
+    of_time: Timed | None = None  # the last sentence, where it is about time
     everywhere: bool = False  # whether it is about all environments that the folder has records of
 
 
@@ -62,22 +66,33 @@ class Answer:
     sentences: Sequence[str]
 
 
-def answers(records: Sequence[Record], everywhere: Sequence[Record] = ()) -> list[Answer]:
+def answers(
+    records: Sequence[Record],
+    everywhere: Sequence[Record] = (),
+    calibrations: Calibrations = UNCALIBRATED,
+) -> list[Answer]:
     """The question and the answer of each study in the records.
 
     everywhere: those of all environments, where there are more than one.
     """
     names = dict.fromkeys(r.trial.study for r in records)
-    return [_answer(name, records, everywhere or records) for name in names]
+    return [_answer(name, records, everywhere or records, calibrations) for name in names]
 
 
-def _answer(name: str, here: Sequence[Record], everywhere: Sequence[Record]) -> Answer:
+def _answer(
+    name: str,
+    here: Sequence[Record],
+    everywhere: Sequence[Record],
+    calibrations: Calibrations,
+) -> Answer:
     asked = ASKED.get(name, ANYTHING)
     records = [r for r in (everywhere if asked.everywhere else here) if r.trial.study == name]
     if not any(r.outcome == "ok" for r in records):
         none = f"No answer: {counted(len(records), 'trial')} ran, and none ended well."
         return Answer(name, asked.question, [none])
-    return Answer(name, asked.question, [sentence(records) for sentence in asked.sentences])
+    said = [sentence(records) for sentence in asked.sentences]
+    of_time = [asked.of_time(records, calibrations)] if asked.of_time else []
+    return Answer(name, asked.question, [*said, *of_time])
 
 
 def effect(
@@ -147,21 +162,6 @@ def _most(group: Pairs, both: Pairs, reading: str) -> str:
     return f"{where} (from {before} to {after})"
 
 
-def cost(records: Sequence[Record], before: str, after: str, *, doing: str, instead: str) -> str:
-    """How many times as long one mode takes as another, and where trials differ by as much."""
-    cases = by_case(records, "wall_seconds")
-    collector = collector_of(cases)
-    old, new = Arm(before, collector), Arm(after, collector)
-    over, both = _over(cases, old, new), pairs(cases, old, new)
-    if not over:
-        return f"What {doing} costs in time cannot be told: no workload has times of both."
-    alike = {s: pair for s, pair in both.items() if not differ(*pair)}
-    unsure = (
-        f", no more than trials differ among themselves on {_share(alike, both)}" if alike else ""
-    )
-    return f"{_capital(doing)} took {_times(over)} the time of {instead}{unsure}."
-
-
 def _over(cases: ByCase, below: Arm, above: Arm) -> list[float]:
     """How many times the one arm's figure the other's is, on each workload that has both."""
     both = pairs(cases, below, above).values()
@@ -194,10 +194,14 @@ def cycles_left(records: Sequence[Record]) -> str:
 
 def collector_relief(records: Sequence[Record]) -> str:
     """What the collector, left on, makes of the strong mode's peak, and how long it pauses."""
-    over = _over(by_case(records, "peak_bytes"), Arm("step17", "on"), Arm("step16", "on"))
+    both = pairs(by_case(records, "peak_bytes"), Arm("step17", "on"), Arm("step16", "on"))
+    over = [found for weak, strong in both.values() if (found := ratio(strong, weak))]
     if not over:
         return "What the collector makes of it cannot be told: no peaks were taken with it on."
-    words = f"With the collector on, `step16` peaked at {_times(over)} the peak of `step17`"
+    usual, worst = [found.median for found in over], max(found.high for found in over)
+    words = f"With the collector on, `step16` peaked at {_times(usual)} the peak of `step17`"
+    if worst > max(usual):
+        words += f", and at up to {short(worst)} times by when it happened to come"
     runs = _most_of(records, "collector_runs_count")
     pauses = _most_of(records, "collector_pause_seconds")
     if runs is None or pauses is None:
@@ -237,33 +241,16 @@ def against_weak(records: Sequence[Record]) -> str:
     return moved(both, "peak_bytes", doing, "the peak")
 
 
-def collecting_cost(records: Sequence[Record]) -> str:
-    """How many times as long strong references take when they are collected each step."""
-    times = by_case(records, "wall_seconds")
-    over = _over(times, Arm("step16", "off"), Arm("step16", "each step"))
-    if not over:
-        return "What a collection each step costs in time cannot be told: it was not timed."
-    return f"A collection each step took {_times(over)} the time of none, in `step16`."
-
-
 def lowest_peak(records: Sequence[Record]) -> str:
     """Which mode peaked lowest, on how many workloads."""
-    return _fewest(by_case(records, "peak_bytes"), "peaked lowest", "Which mode peaks lowest")
-
-
-def fastest(records: Sequence[Record]) -> str:
-    """Which mode was fastest, on how many workloads."""
-    return _fewest(by_case(records, "wall_seconds"), "was fastest", "Which mode is fastest")
-
-
-def _fewest(cases: ByCase, did: str, which: str) -> str:
+    cases = by_case(records, "peak_bytes")
     several = {s: arms for s, arms in cases.items() if len(arms) > 1}
     if not several:
-        return f"{which} cannot be told: no workload has figures of two modes."
+        return "Which mode peaks lowest cannot be told: no workload has figures of two modes."
     firsts = [min(arms, key=lambda a: arms[a].median).mode for arms in several.values()]
     ranked = sorted(set(firsts), key=lambda mode: -firsts.count(mode))
     of = counted(len(firsts), "workload")
-    said = listed(f"`{mode}` {did} on {firsts.count(mode)}" for mode in ranked)
+    said = listed(f"`{mode}` peaked lowest on {firsts.count(mode)}" for mode in ranked)
     return f"Of {of}, {said}."
 
 
@@ -352,10 +339,8 @@ RETAIN_GRAD = Asked(
             doing="keeping them",
             what="what is live after backward",
         ),
-        partial(
-            cost, before="step18", after="step17", doing="keeping them", instead="letting them go"
-        ),
     ],
+    partial(cost, before="step18", after="step17", doing="keeping them", instead="letting them go"),
 )
 NO_GRAD = Asked(
     "What does enable_backprop = False save where nobody wants a gradient?",
@@ -370,8 +355,8 @@ NO_GRAD = Asked(
             what="the peak",
             forward_only=True,
         ),
-        partial(cost, before="lean", after="no_grad", doing="building no graph", instead="`lean`"),
     ],
+    partial(cost, before="lean", after="no_grad", doing="building no graph", instead="`lean`"),
 )
 COLLECTOR = Asked(
     "How much do strong references cost if the collector is on, or called after every step?",
@@ -385,8 +370,8 @@ COLLECTOR = Asked(
             what="the peak of `step16`",
         ),
         against_weak,
-        collecting_cost,
     ],
+    collecting_cost,
 )
 PYTHONS = Asked(
     "Does it depend on the Python?",
@@ -401,4 +386,4 @@ ASKED = {
     "collector": COLLECTOR,
     "pythons": PYTHONS,
 }
-ANYTHING = Asked("How do these memory modes compare?", [lowest_peak, who_leaves, fastest])
+ANYTHING = Asked("How do these memory modes compare?", [lowest_peak, who_leaves], fastest)

@@ -7,10 +7,11 @@ from typing import Any
 
 from experiments.estimates import NOTHING_BYTES, Arm, ByCase, Subject, by_case, by_subject
 from experiments.report.accuracy import UNCALIBRATED, Calibrations, error_text
-from experiments.report.answers import cost, effect
+from experiments.report.answers import effect
 from experiments.report.blocks import Block, Section, Table, Text
 from experiments.report.looks import COLLECTORS, in_order
 from experiments.report.results import equal_in_words
+from experiments.report.times import cost
 from experiments.report.words import (
     KIB,
     NONE,
@@ -80,7 +81,7 @@ def _means(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 def glance(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> Section:
     """Every workload's peak in every mode, and what is left behind where something is."""
     peaks, left = by_case(records, "peak_bytes"), by_case(records, "left_bytes")
-    blocks: list[Block] = [Text(words) for words in _in_words(records)]
+    blocks: list[Block] = [Text(words) for words in _in_words(records, calibrations)]
     if not peaks:
         return Section(TITLE, [*blocks, Text("No peak was measured.", "note")])
     arms = [a for found in peaks.values() for a in found]
@@ -121,7 +122,7 @@ def _how_sure(peaks: ByCase, calibrations: Calibrations) -> str:
     return f"{trials} Instrument error: {error}."
 
 
-def _in_words(records: Sequence[Record]) -> list[str]:
+def _in_words(records: Sequence[Record], calibrations: Calibrations) -> list[str]:
     """What the three sentences of the answer leave out: the default mode, and what it costs."""
     ran = {r.trial.mode for r in records if r.outcome == "ok"}
     said = []
@@ -132,6 +133,15 @@ def _in_words(records: Sequence[Record]) -> list[str]:
                 records, "peak_bytes", "step18", "lean", doing=doing, what="the peak of `step18`"
             )
         )
-        said.append(cost(records, "step18", "lean", doing="it", instead="`step18`"))
+        said.append(
+            cost(
+                records,
+                calibrations,
+                before="step18",
+                after="lean",
+                doing="it",
+                instead="`step18`",
+            )
+        )
     said.append(equal_in_words(records))
     return [" ".join(said)]

@@ -25,6 +25,7 @@ from experiments.report.looks import in_order
 from experiments.report.phases import phases
 from experiments.report.reading import in_reading_order
 from experiments.report.results import equal_in_words
+from experiments.report.times import beside_default
 from experiments.report.words import (
     NO_RECORDS,
     NONE,
@@ -59,7 +60,8 @@ def summary(records: Sequence[Record]) -> RenderableType:
         _table(ordered),
         *_over_phases(ordered),
         Text(tally(ordered), style="yellow" if failed else "green"),
-        Text(equal_in_words(ordered).replace("`", "")),
+        Text(plain(equal_in_words(ordered))),
+        *(Text(plain(said)) for said in beside_default(ordered, calibrations)),
         *_doubts(calibrations),
     )
 
@@ -79,7 +81,7 @@ def trust(records: Sequence[Record]) -> RenderableType:
         else:
             table.add_column(name.lower().removeprefix("worst "), justify="right", no_wrap=True)
     for row in rows(calibrations):
-        table.add_row(*map(plain, row), style="red" if row[-1] == STAMP else None)
+        table.add_row(*map(plain, row), style="red" if STAMP in row[-1] else None)
     wrong, absent = failures(calibrations), absences(calibrations)
     return Group(
         table,

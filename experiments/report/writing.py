@@ -26,7 +26,7 @@ def write(folder: Path) -> Path:
     calibrations = calibrated(everything)
     records = ordinary(everything)
     measured = [found for e in environments if (found := ordinary(e))]
-    asked = answers(records, [record for found in measured for record in found])
+    asked = answers(records, [r for found in measured for r in found], calibrations)
     doubted = doubts(calibrations, list(calibrations)) if records else []
     told = sections(records, calibrations) if records else []
     if calibrations and not records:
