@@ -23,7 +23,6 @@ from experiments.trial import CALIBRATION, Collector, Trial, Value
 from experiments.workloads import Probe, Step, Workload
 
 KIB, MIB = 2**10, 2**20
-NUMBERS = 64  # bytes of the single numbers that NumPy makes arrays of in passing
 GAP = 0.005  # seconds of quiet after a peak, so that no late sample is taken for the next one's
 
 Array = npt.NDArray[Any]
@@ -255,7 +254,6 @@ def squares(rng: np.random.Generator, *, length: int = 10, size: int = 512 * KIB
         return {
             "floor_bytes": chain_floor(length, size, saves="input"),
             "live_bytes": chain_floor(length, size, saves="input", result="held"),
-            "live_bytes_give_or_take": NUMBERS,
             "operations_count": length,
             "arrays_count": length + 3,
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from experiments.calibration import Calibration, Check
@@ -13,6 +13,7 @@ from experiments.report.words import GAP, NONE, TIMES, counted, format_of, liste
 from experiments.trial import CALIBRATION, Record
 
 TITLE = "How far to trust the instruments"
+PLACE = "#how-far-to-trust-the-instruments"  # of its section, on the page and in the findings
 STAMP = "UNCALIBRATED"
 COLUMNS = ("Instrument", "Reads", "a", "b", "Worst error", "Blank", "Bound", "Verdict")
 WITHIN, NOT_HERE = "within", "not available here"
@@ -70,7 +71,7 @@ def _rounded(intercept: float) -> float:
 
 def _verdict(check: Check) -> str:
     if check.failures:
-        return STAMP
+        return f"**{STAMP}**"
     return WITHIN if check.fit else NOT_HERE
 
 
@@ -132,8 +133,7 @@ def _bounds(calibrations: Calibrations) -> Table:
 def doubts(calibrations: Calibrations, instruments: Collection[str]) -> list[str]:
     """Why the figures of these instruments are not to be trusted: nothing where they are."""
     return [
-        f"**{STAMP}.** `{name}` broke {_broken(calibrations[name])}; see "
-        f"“{TITLE}”. Its figures are greyed."
+        f"**{STAMP}.** `{name}` broke {_broken(calibrations[name])}."
         for name in instruments
         if name in calibrations and calibrations[name].failures
     ]
@@ -147,9 +147,10 @@ def _broken(found: Calibration) -> str:
 
 def stamped(section: Section, calibrations: Calibrations, instruments: Collection[str]) -> Section:
     """The section, with a stamp on it and greyed, where an instrument of it is not calibrated."""
-    reasons: Sequence[Text] = [
-        Text(words, "warning") for words in doubts(calibrations, instruments)
+    reasons = [
+        Text(f"{words} Its figures are greyed; see [{TITLE.lower()}]({PLACE}).", "warning")
+        for words in doubts(calibrations, instruments)
     ]
-    return (
-        replace(section, blocks=[*reasons, *section.blocks], doubted=True) if reasons else section
-    )
+    if not reasons:
+        return section
+    return replace(section, blocks=[*reasons, *section.blocks], doubted=True)

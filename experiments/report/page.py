@@ -48,10 +48,11 @@ def page(
 
 
 def marked(words: str) -> Markup:
-    """Text as HTML: `code`, **strong**, and [words](path) as a link to a file beside the page."""
+    """Text as HTML: `code`, **strong**, and [words](path) as a link to a file or a place."""
     safe = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(words)))
     safe = re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", safe)
-    return Markup(re.sub(r"\[([^\]]+)\]\((\w[\w./-]*\.html)\)", r'<a href="\2">\1</a>', safe))
+    link = r"\[([^\]]+)\]\((\w[\w./-]*\.html|#[\w-]+)\)"
+    return Markup(re.sub(link, r'<a href="\2">\1</a>', safe))
 
 
 def anchor(title: str, within: str = "") -> str:
