@@ -227,7 +227,7 @@ def test_the_report_says_which_environment_it_shows_and_has_all_of_them(tmp_path
     assert "All other sections show Python 3.13.0" in said
     assert "| step16 | Python 3.11.7 |" in said
     assert "12 trials, all ended well" in said.replace("\N{NARROW NO-BREAK SPACE}", " ")
-    assert matrix([OLD, NEW], NEW).title in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert matrix([OLD, NEW]).title in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_one_environment_has_no_matrix(tmp_path: Path) -> None:

@@ -8,9 +8,12 @@ from typing import Any
 
 from bokeh.plotting import figure
 
+from experiments.calibration import calibrated
 from experiments.environment import IDENTITY
 from experiments.estimates import Arm, Estimate, Subject, by_subject, of_reading
+from experiments.report.accuracy import NOT_CALIBRATED, Calibrations, error_text
 from experiments.report.blocks import Block, Chart, Section, Table, Text
+from experiments.report.calibration import ordinary
 from experiments.report.charts import Mark, bars
 from experiments.report.looks import in_order, mode_look
 from experiments.report.words import (
@@ -36,18 +39,20 @@ class Place:
 
     name: str
     environment: Mapping[str, Any]
-    records: Sequence[Record]
+    records: Sequence[Record]  # without those of known truths
+    calibrations: Calibrations
 
 
-# The columns of a workload's table: a reading, and the collector's state in which it is taken.
-FIGURES: Mapping[str, tuple[str, Collector]] = {
-    "Peak, collector off": ("peak_bytes", "off"),
-    "Peak, collector on": ("peak_bytes", "on"),
-    "Left behind": ("left_bytes", "off"),
-    "Cycles": ("cycle_count", "off"),
-    "Runs of the collector": ("collector_runs_count", "on"),
-    "Its pauses": ("collector_pause_seconds", "on"),
-    "Time": ("wall_seconds", "on"),
+# The columns of a workload's table: the instrument that reads it, the reading, and the collector's
+# state in which it is taken.
+FIGURES: Mapping[str, tuple[str, str, Collector]] = {
+    "Peak, collector off": ("traced", "peak_bytes", "off"),
+    "Peak, collector on": ("traced", "peak_bytes", "on"),
+    "Left behind": ("traced", "left_bytes", "off"),
+    "Cycles": ("cycles", "cycle_count", "off"),
+    "Runs of the collector": ("collector", "collector_runs_count", "on"),
+    "Its pauses": ("collector", "collector_pause_seconds", "on"),
+    "Time": ("clock", "wall_seconds", "on"),
 }
 FORMATS = {"_bytes": bytes_text, "_seconds": seconds_text, "_count": count_text}
 PEAKS = ("Peak, collector off", "Peak, collector on")
@@ -60,15 +65,15 @@ def shown(environments: Sequence[Sequence[Record]]) -> Sequence[Record]:
     return max(reversed(environments), key=lambda records: sum(r.outcome == "ok" for r in records))
 
 
-def matrix(environments: Sequence[Sequence[Record]], whole: Sequence[Record]) -> Section:
+def matrix(environments: Sequence[Sequence[Record]]) -> Section:
     """What each mode holds in each environment, workload by workload.
 
-    environments: the records of each, without those of known truths. whole: those that all other
-    sections show.
+    environments: the records of each.
     """
     places = named(environments)
-    [here] = [p.name for p in places if list(p.records) == list(whole)]
-    about = [
+    whole = shown(environments)[0].environment
+    here = next(p.name for p in places if p.environment is whole)
+    about: list[Block] = [
         Text(
             f"This folder holds records of {counted(len(places), 'environment')}: "
             f"{listed(p.name for p in places)}. All other sections show {here}, the last "
@@ -76,6 +81,7 @@ def matrix(environments: Sequence[Sequence[Record]], whole: Sequence[Record]) ->
             "note",
         ),
         _environments(places),
+        *_errors(places),
     ]
     together = [record for place in places for record in place.records]
     names = subject_names(list(by_subject(together)))
@@ -94,7 +100,15 @@ def named(environments: Sequence[Sequence[Record]]) -> list[Place]:
         if name not in telling:
             telling.append(name)
     order = sorted(range(len(where)), key=lambda n: _version(where[n].get("python")))
-    return [Place(_called(where[n], telling), where[n], environments[n]) for n in order]
+    return [
+        Place(
+            _called(where[n], telling),
+            where[n],
+            ordinary(environments[n]),
+            calibrated(environments[n]),
+        )
+        for n in order
+    ]
 
 
 def _called(environment: Mapping[str, Any], telling: Sequence[str]) -> str:
@@ -138,6 +152,17 @@ def _environments(places: Sequence[Place]) -> Table:
 
 def _failed(place: Place) -> str:
     return count_text(sum(r.outcome != "ok" for r in place.records))
+
+
+def _errors(places: Sequence[Place]) -> list[Table]:
+    """How far each figure is to be trusted in each environment; none where none was calibrated."""
+    rows = [
+        [p.name, *(error_text(p.calibrations, *FIGURES[title][:2]) for title in FIGURES)]
+        for p in places
+    ]
+    if all(cell == NOT_CALIBRATED for row in rows for cell in row[1:]):
+        return []
+    return [Table("The instruments' error in each of them", ["Where", *FIGURES], rows)]
 
 
 # A workload ---------------------------------------------------------------------------------------
@@ -187,8 +212,8 @@ def rows_of(subject: Subject, places: Sequence[Place]) -> list[Row]:
 
 def _figures(records: Sequence[Record], mode: str) -> dict[str, Estimate]:
     figures = {}
-    for title, (reading, collector) in FIGURES.items():
-        found = of_reading(records, reading)
+    for title, (instrument, reading, collector) in FIGURES.items():
+        found = of_reading([r for r in records if r.trial.instrument == instrument], reading)
         by_state = {a.collector: e for a, e in found.items() if a.mode == mode}
         if estimate := by_state.get(collector):
             figures[title] = estimate
@@ -206,7 +231,7 @@ def _cell(row: Row, title: str) -> str:
     found = row.figures.get(title)
     if found is None:
         return NONE
-    reading, _ = FIGURES[title]
+    _, reading, _ = FIGURES[title]
     formatted = next(f for ending, f in FORMATS.items() if reading.endswith(ending))
     span = f" ({range_text(found, formatted)})" if found.spread else ""
     return formatted(found.median) + span

@@ -25,14 +25,14 @@ def write(folder: Path) -> Path:
     everything = shown(environments)
     calibrations = calibrated(everything)
     records = ordinary(everything)
-    measured = [found for e in environments if (found := ordinary(e))]
-    asked = answers(records, [r for found in measured for r in found], calibrations)
+    everywhere = [record for found in environments for record in ordinary(found)]
+    asked = answers(records, everywhere, calibrations)
     doubted = doubts(calibrations, list(calibrations)) if records else []
     told = sections(records, calibrations) if records else []
     if calibrations and not records:
         told = [calibration(calibrations, [])]
-    if len(measured) > 1:
-        told = [matrix(measured, records), *told]
+    if len(environments) > 1:
+        told = [matrix(environments), *told]
     path = folder / "report.html"
     _put(
         {
