@@ -89,16 +89,18 @@ def test_json_is_all_that_is_printed(runs, capsys: Captured) -> None:
     ("words", "says"),
     [
         ("compare before", "after"),
-        ("compare before aftr", "Did you mean 'after'? There are: after, before."),
+        ("compare before aftr", "Did you mean 'after'? There are: after, before, both."),
         ("compare before after --threshold much", "--threshold: 'much' is no share"),
         ("compare before after --time-threshold=-5%", "'-5%' is no share"),
         ("compare before after --format xml", "json"),
         ("compare before strange", "no workload, mode and instrument is in both"),
+        ("compare before both", "2 environments (python: 3.11.7 here, 3.13.0 there)"),
     ],
 )
 def test_a_wrong_word_is_named_with_what_is_allowed(runs, capsys: Captured, words, says) -> None:
     if "strange" in words:
         saved("strange", [record("funnel", mode="lean")])
+    saved("both", [record(environment={"python": python}) for python in ("3.11.7", "3.13.0")])
     assert cli.main(words.split()) == 2
     out, err = capsys.readouterr()
     assert says in said(err).lower() or says in said(err)

@@ -14,7 +14,9 @@ from experiments import runner
 from experiments.cli.endings import GOT_WORSE, OK, UsageError
 from experiments.cli.runs import folder_of
 from experiments.comparison import NothingInCommon, compare
+from experiments.environment import differences
 from experiments.report.compared import as_json, compared
+from experiments.report.reading import by_environment
 from experiments.trial import Record, read_records
 
 HELP = (
@@ -86,8 +88,19 @@ def compare_(
 
 
 def _records(folder: Path) -> list[Record]:
-    """The records of a run; of a trial that ran twice, the later one."""
-    return list({r.trial.key: r for r in read_records(folder / runner.RECORDS)}.values())
+    """The records of a run; of a trial that ran twice, the later one.
+
+    Raises UsageError where they are of several environments: their figures are no repeats.
+    """
+    records = read_records(folder / runner.RECORDS)
+    one, *others = by_environment(records) or [records]
+    if others:
+        apart = "; ".join(differences(one[0].environment, others[0][0].environment))
+        raise UsageError(
+            f"{folder} holds records of {len(others) + 1} environments ({apart}), and a run of one "
+            "is needed: run each into a folder of its own."
+        )
+    return list({r.trial.key: r for r in one}.values())
 
 
 def share(option: str, text: str) -> float:
