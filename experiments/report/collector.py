@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from experiments.estimates import Arm, arm, of_reading
 from experiments.report.absence import why_absent
 from experiments.report.accuracy import COLUMN, UNCALIBRATED, Calibrations, error_text
-from experiments.report.blocks import Section, Table, Text
+from experiments.report.blocks import Block, Section, Table, Text
 from experiments.report.looks import in_order
 from experiments.report.phases import over_phases
 from experiments.report.words import (
@@ -40,9 +40,10 @@ def collector(records: Sequence[Record], calibrations: Calibrations = UNCALIBRAT
     if not arms:
         words = "Not measured: this run has no `collector` trial of it."
         return Section(TITLE, [Text(words, "note")])
-    return Section(
-        TITLE, [_table(records, arms, calibrations), _generations(records, arms)], lead=LEAD
-    )
+    blocks: list[Block] = [_table(records, arms, calibrations)]
+    if (by_generation := _generations(records, arms)).rows:
+        blocks.append(by_generation)
+    return Section(TITLE, blocks, lead=LEAD)
 
 
 def _table(records: Sequence[Record], arms: Sequence[Arm], calibrations: Calibrations) -> Table:
@@ -64,7 +65,7 @@ def _table(records: Sequence[Record], arms: Sequence[Arm], calibrations: Calibra
 
 
 def _generations(records: Sequence[Record], arms: Sequence[Arm]) -> Table:
-    """The first trial of each arm: what a generation is differs between versions of Python."""
+    """The first trial of each arm, and of the generations those that the collector ran for."""
     alone = share_collector(arms)
     rows = []
     for a in arms:
@@ -73,15 +74,11 @@ def _generations(records: Sequence[Record], arms: Sequence[Arm]) -> Table:
             for r in records
             if arm(r) == a and r.outcome == "ok" and "collections" in r.details
         ]
+        name = arm_text(a, alone=alone)
         for row in found[0] if found else []:
-            rows.append(
-                [
-                    arm_text(a, alone=alone),
-                    count_text(row["generation"]),
-                    count_text(row["runs_count"]),
-                    count_text(row["collected_count"]),
-                    seconds_text(row["pause_seconds"]),
-                ]
-            )
+            if row["runs_count"]:
+                counts = [row[f"{what}_count"] for what in ("runs", "collected")]
+                cells = [count_text(row["generation"]), *map(count_text, counts)]
+                rows.append([name, *cells, seconds_text(row["pause_seconds"])])
     columns = ["Mode", "Generation", "Runs", "Objects freed", "Pauses in all"]
     return Table("Generation by generation, in the first trial", columns, rows, 2, folded=True)

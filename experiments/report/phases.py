@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from experiments.estimates import Arm, arm
-from experiments.report.words import counted
 from experiments.trial import COLLECTOR_PHASES, Record
 
 
@@ -21,10 +20,9 @@ def phases(records: Sequence[Record], where: Arm, instrument: str) -> int:
 
 
 def over_phases(records: Sequence[Record], where: Arm, instrument: str) -> str:
-    """`, over 20 phases of the collector`; nothing where it was not on."""
+    """`, over 20 phases of the collector`, or in how few; nothing where it was not on."""
     if where.collector != "on":
         return ""
     met = phases(records, where, instrument)
-    if met < COLLECTOR_PHASES:
-        return f", over {met} of {counted(COLLECTOR_PHASES, 'phase')} of the collector"
-    return f", over {counted(met, 'phase')} of the collector"
+    of_all = f"over {met}" if met == COLLECTOR_PHASES else f"in {met} of {COLLECTOR_PHASES}"
+    return f", {of_all} phases of the collector"
