@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from experiments import cli
+from experiments import cli, runner
 from experiments.calibration import (
     BLANK,
     EXACT,
@@ -385,6 +385,34 @@ def test_the_terminal_s_table_fits_its_width_and_keeps_every_verdict() -> None:
         assert told.count("within") >= sum(g.instrument in ("cycles", "resident") for g in GATES)
         assert STAMP in told
         assert "…" not in told
+
+
+@pytest.mark.parametrize(("read", "code"), [(1.0, 0), (1.01, 1)])
+def test_calibrate_prints_the_table_and_ends_by_what_it_found(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    read: float,
+    code: int,
+) -> None:
+    given: list[Trial] = []
+
+    def run(trials: Sequence[Trial], folder: Path, **options: Any) -> list[Record]:
+        given.extend(trials)
+        records = shown("cycles", lambda gate, truth: read * truth)
+        lines = "".join(record.to_line() for record in records)
+        (folder / "records.jsonl").write_text(lines, encoding="utf-8")
+        return records
+
+    monkeypatch.setattr(runner, "run", run)
+    words = ["calibrate", "-i", "cycles", "--quick", "-o", str(tmp_path)]
+    assert cli.main(words) == code
+    assert given == calibration_trials(["cycles"], quick=True)
+    *table, page = capsys.readouterr().out.splitlines()
+    assert Path(page).parent == tmp_path
+    assert table[0].split() == "instrument reads a b error blank bound verdict".split()
+    assert any(STAMP in line for line in table) == bool(code)
+    assert not any("\x1b" in line for line in table)  # no colour: this is no terminal
 
 
 # For real -----------------------------------------------------------------------------------------

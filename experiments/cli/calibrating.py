@@ -56,8 +56,9 @@ def calibrate(
     folder = output or REPORTS / f"calibration-{datetime.now():%Y-%m-%d-%H%M%S}"
     ready(folder, trials)
     records = measure(trials, folder, Conditions(timeout=120.0))
-    report.write(folder)
+    page = report.write(folder)
     _show(records)
+    print(page)
     failed = any(found.failures for found in calibrated(records).values())
     return SOME_FAILED if failed else OK
 
