@@ -21,6 +21,7 @@ from experiments import process
 
 CONNECT = 10.0  # seconds for a scheduler to answer
 DASK = "dask"
+IGNORE_CTRL_C = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 
 
 class ExecutorError(Exception):
@@ -79,6 +80,7 @@ def dask_here(count: int) -> Iterator[Engine]:
             processes=True,
             memory_limit=0,  # of the worker, which holds next to nothing; trials have their own
             dashboard_address=None,
+            preload=[IGNORE_CTRL_C],  # it is for the runner, which then ends them
             silence_logs=logging.CRITICAL,
         ) as cluster,
         distributed.Client(cluster) as client,
