@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from autodiff import MODES
-from experiments import cli, report
+from experiments import cli, executors, report
 from experiments import runner as real_runner
+from experiments.cli.progress import Progress, trial_text
 from experiments.executors import Engine
 from experiments.instruments import INSTRUMENTS
 from experiments.studies import studies
@@ -290,7 +291,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_before_the_first_trial(
 
 def test_a_folder_with_another_run_is_refused(runner: FakeRunner, capsys: Captured) -> None:
     assert cli.main(["run", "cycles", "-w", "chain", "-o", "mine"]) == 0
-    assert cli.main(["run", "cycles", "-w", "chain", "-o", "mine", "--repeats", "9"]) == 0
+    assert cli.main(["run", "cycles", "-w", "chain", "-o", "mine", "--repeats", "21"]) == 0
     runner.trials = []
     assert cli.main(["run", "cycles", "-w", "chain", "-o", "mine", "--quick"]) == 2
     assert "mine holds another run" in flat(capsys.readouterr().err)
@@ -323,6 +324,38 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(
     total = len(runner.truths) + len(runner.trials)
     assert len(lines) == 20
     assert lines[-1].startswith(f"{total} of {total} trials: ")
+
+
+@pytest.mark.parametrize(
+    ("options", "slots", "join"),
+    [
+        ("", 1, False),
+        ("--jobs 3", 3, False),
+        ("--jobs auto", executors.available(), False),
+        ("--join", 1, True),
+    ],
+)
+def test_where_trials_run_reaches_the_runner(
+    runner: FakeRunner, options: str, slots: int, join: bool
+) -> None:
+    assert cli.main(["run", "cycles", *options.split()]) == 0
+    assert (runner.slots, runner.join) == (slots, join)
+
+
+def test_progress_says_what_runs_side_by_side_and_how_long_the_rest_takes(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = studies()["cycles"].trials(workloads=["chain"])[:10]
+    clock = iter(range(0, 1000, 5))
+    monkeypatch.setattr("experiments.cli.progress.time.monotonic", lambda: float(next(clock)))
+    progress = Progress(len(trials))
+    progress.plan(4, len(trials))
+    for trial in trials[4:8]:
+        progress.start(trial)
+    progress.advance(Record(trials[4], "ok"))
+    [line] = capsys.readouterr().err.splitlines()
+    running = "; ".join(trial_text(trial) for trial in trials[5:8])
+    assert line == f"5 of 10 trials: {trial_text(trials[4])} (running: {running}), about 25 s left"
 
 
 @pytest.mark.parametrize(("setting", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
