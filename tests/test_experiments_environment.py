@@ -225,7 +225,7 @@ def test_the_report_says_which_environment_it_shows_and_has_all_of_them(tmp_path
     said = (tmp_path / "findings.md").read_text(encoding="utf-8")
     assert "records of 2 environments: Python 3.11.7 and Python 3.13.0" in said
     assert "All other sections show Python 3.13.0" in said
-    assert "| step16 | Python 3.11.7 |" in said
+    assert "| step16 | Python 3.11.7 | 2.4.6 |" in said
     assert "12 trials, all ended well" in said.replace("\N{NARROW NO-BREAK SPACE}", " ")
     assert matrix([OLD, NEW]).title in (tmp_path / "report.html").read_text(encoding="utf-8")
 

@@ -135,7 +135,14 @@ def _environments(places: Sequence[Place]) -> Table:
         and len({_value(p.environment, n) for p in places}) > 1
     ]
     names = ["python", "numpy", "gc_thresholds", *varying]
-    titles = {"python": "Python", "numpy": "NumPy", "gc_thresholds": "Collector thresholds"}
+    titles = {
+        "python": "Python",
+        "numpy": "NumPy",
+        "gc_thresholds": "Collector thresholds",
+        "blas": "BLAS",
+        "libc": "C library",
+        "cpu": "Processor",
+    }
     rows = [
         [*(_value(p.environment, n) for n in names), count_text(len(p.records)), _failed(p)]
         for p in places
@@ -174,6 +181,7 @@ class Row:
 
     mode: str
     place: str
+    numpy: str
     figures: Mapping[str, Estimate]
 
     @property
@@ -200,12 +208,12 @@ def _workload(subject: Subject, places: Sequence[Place]) -> list[Block]:
 
 def rows_of(subject: Subject, places: Sequence[Place]) -> list[Row]:
     """Every mode in every environment, the environments of a mode beside each other."""
-    found = {place.name: by_subject(place.records).get(subject, []) for place in places}
-    modes = in_order(Arm(r.trial.mode) for records in found.values() for r in records)
+    found = [(place, by_subject(place.records).get(subject, [])) for place in places]
+    modes = in_order(Arm(r.trial.mode) for _, records in found for r in records)
     return [
-        Row(arm.mode, place, _figures(records, arm.mode))
+        Row(arm.mode, place.name, _value(place.environment, "numpy"), _figures(records, arm.mode))
         for arm in modes
-        for place, records in found.items()
+        for place, records in found
         if any(r.trial.mode == arm.mode for r in records)
     ]
 
@@ -222,8 +230,11 @@ def _figures(records: Sequence[Record], mode: str) -> dict[str, Estimate]:
 
 def _table(rows: Sequence[Row]) -> Table:
     titles = [title for title in FIGURES if any(title in row.figures for row in rows)]
-    cells = [[row.mode, row.place, *(_cell(row, title) for title in titles)] for row in rows]
-    return Table("The same figures, in every environment", ["Mode", "Where", *titles], cells, 2)
+    cells = [
+        [row.mode, row.place, row.numpy, *(_cell(row, title) for title in titles)] for row in rows
+    ]
+    columns = ["Mode", "Where", "NumPy", *titles]
+    return Table("The same figures, in every environment", columns, cells, 3)
 
 
 def _cell(row: Row, title: str) -> str:
