@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import gc
 import threading
 from collections import Counter
@@ -18,8 +19,8 @@ from specimens import named
 from autodiff import MODES, Function, Variable, checkpoint, grad, square, using_mode
 from autodiff.functions.elementwise import Square
 from experiments.bounds import chain_floor
-from experiments.instruments import Disagreement, lifetimes, timeline
-from experiments.instruments.allocations import Allocations, Unavailable
+from experiments.instruments import Disagreement, allocations, timeline
+from experiments.instruments.allocations import Allocations
 from experiments.instruments.lifetimes import Lifetimes
 from experiments.instruments.timeline import ROLES, Log, Timeline, thinned
 from experiments.report.blocks import Chart, Table
@@ -182,6 +183,25 @@ def test_sorts_that_use_one_allocator_twice():
     assert readings["timeline_live_after_forward_bytes"] == 2 * S  # which tracemalloc bears out
 
 
+def test_arrays_of_a_copied_context_share_an_allocator_and_are_told_apart():
+    def work(at):
+        context = contextvars.copy_context()
+        outer = np.empty(SIZE)  # by the allocator that is in force in the copy, too
+        inner = context.run(np.empty, SIZE // 2)
+        inner[:] = 7.0
+        at("forward")
+        del outer
+        others = [np.full(SIZE // 2, n) for n in range(10)]
+        assert np.all(inner == 7.0)
+        del others
+        at("backward")
+
+    readings = lived(work).readings
+    assert readings["timeline_live_after_forward_bytes"] == S + S // 2
+    assert readings["timeline_live_after_backward_bytes"] == S // 2
+    assert readings["timeline_left_bytes"] == 0
+
+
 def test_an_exception_arrives_though_arrays_die_on_its_way():
     def work(at):
         def raising():
@@ -202,13 +222,13 @@ def test_an_exception_arrives_though_arrays_die_on_its_way():
 
 def test_memory_that_cannot_be_had_is_a_memory_error():
     told = []
-    allocations = Allocations(lambda address, size: told.append(size), lambda _: told.append(-1))
-    allocations.start()
+    watched = Allocations(lambda address, size: told.append(size), lambda _: told.append(-1))
+    watched.start()
     try:
         with pytest.raises(MemoryError):
             np.empty(2**62, np.uint8)
     finally:
-        allocations.stop()
+        watched.stop()
     assert told == []
 
 
@@ -237,10 +257,10 @@ def test_a_sum_that_tracemalloc_does_not_bear_out_fails_the_trial():
 
 def test_the_allocator_of_before_is_back_afterwards():
     told = []
-    allocations = Allocations(lambda address, size: told.append(size), lambda _: told.append(-1))
-    allocations.start()
+    watched = Allocations(lambda address, size: told.append(size), lambda _: told.append(-1))
+    watched.start()
     inside = np.empty(S, np.uint8)
-    allocations.stop()
+    watched.stop()
     outside = np.empty(S, np.uint8)
     del inside, outside
     assert told == [S]
@@ -394,9 +414,9 @@ def test_thinning_keeps_the_peaks():
 
 def test_where_it_cannot_be_done_the_readings_say_why(monkeypatch):
     def cannot():
-        raise Unavailable("there is no such allocator here")
+        raise NotImplementedError("there is no such allocator here")
 
-    monkeypatch.setattr(lifetimes, "probe", cannot)
+    monkeypatch.setattr(allocations, "probe", cannot)
     instrument = Lifetimes()
     for phase in ("baseline", "built", "forward", "dropped", "collected"):
         instrument.at(phase)

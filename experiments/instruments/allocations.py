@@ -44,10 +44,6 @@ Born: TypeAlias = Callable[[int, int], None]  # is told the address and the size
 Died: TypeAlias = Callable[[int], None]  # is told the address
 
 
-class Unavailable(Exception):
-    """NumPy's allocations cannot be watched here; says why."""
-
-
 class Allocations:
     """Tells of the memory of every array that is made, and of its end, from `start` to `stop`.
 
@@ -61,7 +57,7 @@ class Allocations:
     """
 
     def __init__(self, born: Born, died: Died) -> None:
-        """Raises Unavailable where this Python, this NumPy or this C library does not let us."""
+        """Raises NotImplementedError where this Python, NumPy or C library does not let us."""
         self._born, self._died = born, died
         self._telling = False
         self._end = _end_of(self._freed)
@@ -72,6 +68,7 @@ class Allocations:
         self._capsules: list[Any] = []
         self._spare: list[int] = []
         self._held: list[list[int]] = []  # of each handler, the addresses that it stands for
+        self._late: dict[int, list[int]] = {}  # of a handler, those to be freed with its last one
         self._numbers: dict[int, int] = {}  # of each handler, by what NumPy passes to tell it
         self._was: Any = None
         self._make()
@@ -109,15 +106,20 @@ class Allocations:
     def _freed(self, number: int) -> None:
         """A handler's memory is given back; called as the `__del__` of what belongs to it.
 
-        Where NumPy used one handler twice, for the two buffers of a sort, the last goes first.
+        NumPy may use one handler more than once: for the buffers of a sort, or in two contexts of
+        which one is a copy of the other. The memory then goes when all of it has died.
         """
         held = self._held[number]
-        address = held.pop()
+        address = held.pop() if len(held) == 1 else _untraced(held)
         if self._telling:
             self._died(address)
+        if held:
+            self._late.setdefault(number, []).append(address)
+            return
         self._library.free(address)
-        if not held:
-            self._spare.append(number)
+        for late in self._late.pop(number, ()):
+            self._library.free(late)
+        self._spare.append(number)
 
     def _took(self, context: int, address: int | None, size: int) -> int | None:
         """Note the memory under its handler, and have the next array use another."""
@@ -174,6 +176,15 @@ def _end_of(freed: Callable[[int], None]) -> type[int]:
     return End
 
 
+def _untraced(held: list[int]) -> int:
+    """Take the address that NumPy has told tracemalloc to forget; where none is known, the last."""
+    domain = np.lib.tracemalloc_domain
+    dead = [address for address in held if _traceback_of(domain, address) is None]
+    address = dead[-1] if dead else held[-1]
+    held.remove(address)
+    return address
+
+
 def _immortal(thing: Any) -> Any:
     """The thing itself: from now on it outlives every array, and the collector passes it by."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
@@ -188,11 +199,13 @@ def _immortal(thing: Any) -> Any:
 def _set_handler() -> Callable[[Any], Any]:
     """NumPy's PyDataMem_SetHandler: takes the handler that is to be, gives the one that was."""
     if sys.implementation.name != "cpython":
-        raise Unavailable(f"{sys.implementation.name} has no C API of CPython's to reach NumPy by")
+        raise NotImplementedError(
+            f"{sys.implementation.name} has no C API of CPython's to reach NumPy by"
+        )
     try:
         table = import_module("numpy._core._multiarray_umath")._ARRAY_API
     except (ImportError, AttributeError) as error:
-        raise Unavailable(f"this NumPy shows no table of its C API: {error}") from None
+        raise NotImplementedError(f"this NumPy shows no table of its C API: {error}") from None
     start = ctypes.cast(_pointer_of(table, None), ctypes.POINTER(_Pointer))
     return ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)(start[SET_HANDLER] or 0)
 
@@ -206,7 +219,9 @@ def _c_library() -> ctypes.PyDLL:
         library.realloc.argtypes, library.realloc.restype = [_Pointer, _Size], _Pointer
         library.free.argtypes, library.free.restype = [_Pointer], None
     except (OSError, AttributeError) as error:
-        raise Unavailable(f"the C library's allocator cannot be called here: {error}") from None
+        raise NotImplementedError(
+            f"the C library's allocator cannot be called here: {error}"
+        ) from None
     return library
 
 
@@ -217,13 +232,16 @@ _new_capsule = ctypes.PYFUNCTYPE(ctypes.py_object, _Pointer, ctypes.c_char_p, _P
 _slot_of = ctypes.PYFUNCTYPE(_Pointer, ctypes.py_object, ctypes.c_int)(
     ("PyType_GetSlot", ctypes.pythonapi)
 )
+_traceback_of = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_uint, ctypes.c_size_t)(
+    ("_PyTraceMalloc_GetTraceback", ctypes.pythonapi)
+)
 _pointer_of = ctypes.PYFUNCTYPE(_Pointer, ctypes.py_object, ctypes.c_char_p)(
     ("PyCapsule_GetPointer", ctypes.pythonapi)
 )
 
 
 def probe() -> None:
-    """Raises Unavailable where the birth and death of an array go unseen."""
+    """Raises NotImplementedError where the birth and death of an array go unseen."""
     seen: list[int] = []
     allocations = Allocations(lambda _, size: seen.append(size), lambda _: seen.append(-1))
     allocations.start()
@@ -233,4 +251,4 @@ def probe() -> None:
     finally:
         allocations.stop()
     if seen != [4_099, -1]:
-        raise Unavailable("NumPy did not call the allocator that it was given")
+        raise NotImplementedError("NumPy did not call the allocator that it was given")

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from autodiff import Function, Variable
-from experiments.instruments.allocations import Allocations, Unavailable, probe
 from experiments.instruments.applications import Applications, Method
 from experiments.instruments.instrument import Disagreement, Instrument
 from experiments.instruments.timeline import Log, Timeline
@@ -38,14 +37,13 @@ class Lifetimes(Instrument):
     did not outlive the operation or rule that made it. There is a sixth for what is none of these,
     made by the workload itself while it runs, such as a batch or an update: an input. At five
     phases the bytes alive must be tracemalloc's to the last one, or the trial has failed.
-    Blind to: whatever is not an array's; arrays of before the baseline; arrays made in threads, and
-    on some versions in tasks, since the allocator is in force for one context alone: tracemalloc
-    sees these, so that such a trial fails. An operation that runs within a gradient rule
-    (to recompute, or under create_graph) makes activations; what `grad` adds up outside of the
-    rules is taken for an input, since only `backward` can be told from the workload's own code.
-    Cost: some three microseconds for each birth and for each death, some for each operation, and
-    tracemalloc's, which is why it measures no time. Where NumPy uses one allocator for the two
-    buffers of a sort, which of them goes first is a guess.
+    Blind to: whatever is not an array's; arrays of before the baseline; arrays made in a thread of
+    the workload's, since the allocator is in force in one context and its copies: tracemalloc sees
+    these, so that such a trial fails. An operation that runs within a gradient rule (to recompute,
+    or under create_graph) makes activations; what `grad` adds up outside of the rules is taken for
+    an input, since only `backward` can be told from the workload's own code.
+    Cost: some five microseconds for each birth and for each death, ten for each operation, and
+    tracemalloc's, which is why it measures no time.
     Source: NumPy's PyDataMem_SetHandler (NEP 49); autodiff.Function and Variable.backward, wrapped
     while the trial runs; tracemalloc.
     """
@@ -59,9 +57,14 @@ class Lifetimes(Instrument):
         self._missing = ""
         self._applications = Applications(self._apply, self._run)
         try:
-            probe()
-            self._allocations = Allocations(self._log.born_at, self._log.died_at)
-        except Unavailable as error:
+            from experiments.instruments import allocations
+        except (ImportError, AttributeError) as error:
+            self._missing = f"this Python has no ctypes that reaches its own C API: {error}"
+            return
+        try:
+            allocations.probe()
+            self._allocations = allocations.Allocations(self._log.born_at, self._log.died_at)
+        except NotImplementedError as error:
             self._missing = str(error)
 
     def at(self, phase: str) -> None:
@@ -92,8 +95,8 @@ class Lifetimes(Instrument):
         if logged != traced:
             raise Disagreement(
                 f"at {phase!r} the arrays alive come to {logged} bytes by the log of their births "
-                f"and deaths and to {traced} by tracemalloc: a thread, or a task with a context of "
-                "its own, has made some, or NumPy has told tracemalloc of one that it never got"
+                f"and deaths and to {traced} by tracemalloc: either a thread, which has a context "
+                "of its own, has made some, or NumPy has told tracemalloc of one that it never got"
             )
         if reading := _CHECKED[phase]:
             self.readings[reading] = logged
