@@ -497,6 +497,13 @@ def test_the_chart_draws_the_bytes_of_the_record(two_modes):
         assert chart.y_range.end > max(total)
 
 
+def test_a_workload_without_arrays_has_a_chart_of_nothing():
+    nothing = a_record("lean", lived(lambda at: at("forward")))
+    chart, peaks, _ = report([nothing]).blocks
+    assert chart.draw().y_range.end == 1.0
+    assert peaks.rows[0][1] == bytes_text(0)
+
+
 def test_the_section_says_where_there_is_none():
     [note] = report([]).blocks
     assert "Not measured" in note.words

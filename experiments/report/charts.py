@@ -214,7 +214,7 @@ def lines(found: Sequence[Line], *, x_title: str, y_title: str, whole: bool = Fa
 def areas(found: Bands, *, unit: str, x_title: str, y_title: str) -> figure:
     """Bands on top of each other, in steps: nothing is between one event and the next."""
     chart = _frame(270, x_title, y_title)
-    total = [sum(at) for at in zip(*found.bands.values(), strict=True)]
+    total = [sum(band[n] for band in found.bands.values()) for n in range(len(found.x))]
     source = ColumnDataSource({"x": found.x, "total": total, **found.bands})
     below: list[str] = []
     items = []
@@ -241,7 +241,7 @@ def areas(found: Bands, *, unit: str, x_title: str, y_title: str) -> figure:
     said = [(name, f"@{{{name}}}{{0.000}} {unit}") for name in reversed(below)]
     tooltips = [("event", "@x{0}"), ("alive", f"@total{{0.000}} {unit}"), *said]
     chart.add_tools(HoverTool(renderers=[drawn], tooltips=tooltips, mode="vline"))
-    chart.y_range = Range1d(start=0, end=1.18 * max(total, default=0.0) or 1.0)
+    chart.y_range = Range1d(start=0, end=1.18 * max(total) or 1.0)
     phases = Line("", ModeLook(INK, "solid", ""), [], [], [], found.marks)
     _point_at(chart, [_phases(chart, phases)], "@about")
     _peak(chart, *found.peak)
