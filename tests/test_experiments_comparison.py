@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import made_up
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -287,3 +288,24 @@ def test_any_two_parts_of_a_run_compare_or_say_that_they_cannot(data) -> None:
     assert told(c, everything=True).splitlines()[-1].startswith(("Nothing got worse", "Worse: "))
     assert json.loads(json.dumps(as_json(c), allow_nan=False))["got_worse"] == c.got_worse
     assert c.got_worse == bool(c.worse or c.failed)
+
+
+def noisy(random: np.random.Generator, machine: float, slowed: float = 1.0) -> list[Record]:
+    """Ten processes of each of five workloads on a machine of some speed, one workload slowed."""
+    seconds = machine * np.exp(random.normal(0, 0.08, (5, 10)))
+    seconds[0] *= slowed
+    runs = [
+        record(f"work{w}", instrument="clock", repeat=n, readings={"wall_seconds": float(s)})
+        for w, times in enumerate(seconds)
+        for n, s in enumerate(times)
+    ]
+    return [*runs, *fixed_work(machine)]
+
+
+def test_chance_names_nothing_and_a_slower_workload_is_named_alone(rng) -> None:
+    """Over simulated pairs of runs on machines of which the second is half as slow again."""
+    alarms = [compare(noisy(rng, 1.0), noisy(rng, 1.5)).got_worse for _ in range(6)]
+    assert not any(alarms)
+    slowed = [compare(noisy(rng, 1.0), noisy(rng, 1.5, 1.6)).worse for _ in range(6)]
+    found = [[f.case.subject.workload for f in worse] for worse in slowed]
+    assert found.count(["work0"]) >= 5
