@@ -148,7 +148,7 @@ def compare(
         raise NothingInCommon("no workload, mode and instrument is in both of them")
     yardstick = _yardstick(*sides)
     pairs = list(_pairs(one, other, common))
-    times = sum(_enough(one, other, case, r) for case, r in pairs if _is_time(r))
+    times = sum(_can_tell(one.estimate(*p), other.estimate(*p)) for p in pairs if _is_time(p[1]))
     confidence = 1 - (1 - CONFIDENCE) / max(1, times)
     judge = _Judge(one, other, yardstick, threshold, time_threshold, confidence)
     figures = [judge.figure(case, reading) for case, reading in pairs]
@@ -165,7 +165,7 @@ def compare(
         results_compared=len(compared),
         varying={name: varying(side.records) for name, side in zip("AB", sides, strict=True)},
         uncalibrated={
-            name: [c.instrument for c in side.calibrations.values() if not c.passed]
+            name: [c.instrument for c in side.calibrations.values() if c.failures]
             for name, side in zip("AB", sides, strict=True)
         },
         yardstick=yardstick,
@@ -238,7 +238,9 @@ class _Judge:
             verdict="inconclusive",
             worse=False,
         )
-        return self._timed(figure) if figure.is_time else self._exact(figure)
+        if figure.is_time and one.low > 0:
+            return self._timed(figure)
+        return self._exact(figure)  # a time of nothing, such as pauses that never were, too
 
     def _exact(self, figure: Figure) -> Figure:
         """Bytes and counts: they are what they are, and vary no further than they did."""
@@ -303,9 +305,9 @@ def _is_time(reading: str) -> bool:
     return reading.endswith("_seconds")
 
 
-def _enough(one: _Side, other: _Side, case: Case, reading: str) -> bool:
-    """Whether a time has an interval at all."""
-    return min(side.estimate(case, reading).n for side in (one, other)) >= FEWEST
+def _can_tell(one: Estimate, other: Estimate) -> bool:
+    """Whether two times have a ratio with an interval."""
+    return min(one.n, other.n) >= FEWEST and one.low > 0
 
 
 # The machine --------------------------------------------------------------------------------------

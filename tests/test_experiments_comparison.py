@@ -191,6 +191,16 @@ def test_many_times_at_once_have_wider_intervals_and_it_is_said_how_sure_they_ar
     assert "--repeats 6 makes that 95 %" in told(few)
 
 
+def test_pauses_that_never_were_are_equivalent_and_count_as_no_time() -> None:
+    idle = [record(instrument="collector", readings={"collector_pause_seconds": 0.0})]
+    c = compare([*idle, *timed(1.0)], [*idle, *timed(1.0)])
+    assert {f.reading: f.verdict for f in c.figures} == {
+        "collector_pause_seconds": "equivalent",
+        "wall_seconds": "equivalent",
+    }
+    assert c.times == 1 and "by 1 process" not in told(c)
+
+
 # Trials that do not end well
 
 

@@ -210,7 +210,7 @@ def _times(c: Comparison) -> Iterator[Text]:
         f"{counted(c.times, 'time')} compared at once: each interval is a {_percent(c.confidence)} "
         f"one, so that all of them hold with {_percent(c.together)}."
     )
-    fewest = min(min(f.before.n, f.after.n) for f in times if f.over)
+    fewest = min(min(f.before.n, f.after.n) for f in times if f.over and f.over.confidence < 1)
     if fewest < enough(c.confidence):
         said = (
             f"{counted(c.times, 'time')} compared at once, by {fewest} processes at the fewest: "
