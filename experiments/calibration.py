@@ -17,6 +17,8 @@ from experiments.trial import CALIBRATION, Record
 
 KIB = 2**10
 BLANK, TRANSIENT = "blank", "transient"  # truths that are looked at by themselves, too
+HOLDER = "FORGOTTEN"  # the name of the list in which the truth of that name holds its array
+NAMED = "named_holders_count"  # no reading of an instrument's, but counted in its words
 SEEN = 0.95  # of a peak: a sample that high has seen it
 
 # What a reading counts, the narrower kind first: an error found in one reading of a kind holds for
@@ -202,7 +204,15 @@ GATES: Sequence[Gate] = (
         "grown_objects_per_step_count",
         "objects more, each step",
         "grown_per_step_count",
-        (BLANK, "growing"),
+        ("growing",),
+        EXACT,
+    ),
+    Gate(
+        "objects",
+        NAMED,
+        "arrays whose holder it names",
+        "holders_count",
+        (BLANK, "forgotten"),
         EXACT,
     ),
     Gate("lines", "largest_line_bytes", "growth at a line", "resident_bytes", _HELD, PAGES),
@@ -289,10 +299,10 @@ def _check(gate: Gate, records: Sequence[Record]) -> Check:
     """One gate: each reading beside its truth, and what there should have been and is not."""
     mine = [record for record in records if record.trial.workload in gate.of]
     ended = [record for record in mine if record.outcome == "ok"]
-    read = [record for record in ended if gate.reading in record.readings]
+    read = [(record, value) for record in ended if (value := _read(gate, record)) is not None]
     reasons = [r.unavailable[gate.reading] for r in ended if gate.reading in r.unavailable]
-    pairs = [(_truth(gate, record), record.readings[gate.reading]) for record in read]
-    blanks = [abs(r.readings[gate.reading]) for r in read if r.trial.workload == BLANK]
+    pairs = [(_truth(gate, record), value) for record, value in read]
+    blanks = [abs(value) for record, value in read if record.trial.workload == BLANK]
     return Check(
         gate,
         fit=fitted(pairs) if pairs else None,
@@ -301,7 +311,7 @@ def _check(gate: Gate, records: Sequence[Record]) -> Check:
             *_not_shown(gate, mine),
             *(said for record in mine if (said := _fault(gate, record))),
         ],
-        unavailable=reasons[0] if reasons else "",
+        unavailable=reasons[0] if reasons and not read else "",
     )
 
 
@@ -316,6 +326,15 @@ def fitted(pairs: Sequence[tuple[float, float]]) -> Fit:
         b, a = statistics.linear_regression(truths, readings)
     worst = max(abs(reading - truth) for truth, reading in pairs)
     return Fit(a, b, worst, len(pairs))
+
+
+def _read(gate: Gate, record: Record) -> float | None:
+    """What the instrument read, or what comes of the words that it gave."""
+    if gate.reading != NAMED:
+        return record.readings.get(gate.reading)
+    if "holders" not in record.details:
+        return None
+    return sum(held["count"] for held in record.details["holders"]["left"] if HOLDER in held["why"])
 
 
 def _truth(gate: Gate, record: Record) -> float:
@@ -340,9 +359,9 @@ def _fault(gate: Gate, record: Record) -> str:
         return f"{where}: the trial {_ENDED[record.outcome]}. {said}".strip()
     if gate.reading in record.unavailable:
         return ""
-    if gate.reading not in record.readings:
+    reading, truth = _read(gate, record), _truth(gate, record)
+    if reading is None:
         return f"{where}: it gave no {gate.reading}."
-    reading, truth = record.readings[gate.reading], _truth(gate, record)
     allowed = gate.bound.at(truth, record.results.get("arrays_count", 0.0))
     error = abs(reading - truth)
     if error <= allowed:

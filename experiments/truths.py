@@ -211,7 +211,7 @@ def forgotten(rng: np.random.Generator, *, size: int = MIB) -> Step:
         FORGOTTEN.append(touched(size))
         probe("forward")
         probe("step")
-        return {"left_bytes": size, "kept_bytes": size, "arrays_count": 1}
+        return {"left_bytes": size, "kept_bytes": size, "arrays_count": 1, "holders_count": 1}
 
     return step
 
@@ -347,7 +347,12 @@ PLANS: Mapping[str, Sequence[Plan]] = {
     ),
     "cycles": (Plan("blank"), Plan("cycles"), COLLECTED),
     "collector": (Plan("blank"), COLLECTED),
-    "objects": (Plan("blank"), Plan("growing"), Plan("growing", {"rounds": 20}, is_quick=False)),
+    "objects": (
+        Plan("blank"),
+        Plan("growing"),
+        Plan("growing", {"count": 250, "rounds": 3}),
+        Plan("forgotten"),
+    ),
     "operations": (
         Plan("blank"),
         Plan("squares"),

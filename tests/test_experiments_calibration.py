@@ -16,11 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from experiments import cli, runner
+from experiments import cli, runner, truths
 from experiments.calibration import (
     BLANK,
     EXACT,
     GATES,
+    HOLDER,
+    NAMED,
     PAGES,
     REQUESTED,
     Bound,
@@ -55,6 +57,7 @@ TRUTH_NAMES = (
     "operations_count",
     "grown_count",
     "grown_per_step_count",
+    "holders_count",
     "wall_seconds",
     "cpu_seconds",
 )
@@ -68,8 +71,12 @@ def shown(instrument: str, read: Any = lambda gate, truth: truth) -> list[Record
         results = {**dict.fromkeys(TRUTH_NAMES, truth), "arrays_count": 2}
         mine = [gate for gate in GATES if gate.instrument == instrument]
         readings = {gate.reading: read(gate, truth) for gate in mine if trial.workload in gate.of}
+        held = {"count": readings.pop(NAMED, 0), "why": f"global {HOLDER}[0]"}
+        details = {"holders": {"left": [held]}}
         environment = made_up.environment(0)
-        records.append(Record(trial, "ok", readings, results=results, environment=environment))
+        records.append(
+            Record(trial, "ok", readings, results=results, details=details, environment=environment)
+        )
     return records
 
 
@@ -257,6 +264,10 @@ def test_every_bound_is_put_to_the_test(quick: bool) -> None:
     assert {gate.instrument for gate in GATES} == PLANS.keys()
     assert all(trial.study == CALIBRATION for trial in trials)
     assert all(t.parameters.keys() == TRUTHS[t.workload].defaults.keys() for t in trials)
+
+
+def test_the_forgotten_array_is_held_by_that_name() -> None:
+    assert isinstance(getattr(truths, HOLDER), list)
 
 
 def test_every_instrument_has_truths() -> None:
