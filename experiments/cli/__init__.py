@@ -28,7 +28,8 @@ app = App(
     help_epilogue="Begin with:\n\n"
     "  experiments run --quick      a first look: about a minute\n"
     "  experiments list             what there is to choose from\n"
-    "  experiments run --help       how to choose\n",
+    "  experiments run --help       how to choose\n"
+    "  experiments compare A B      did anything get worse from one run to another?\n",
     help_format="plaintext",
     version_flags=[],
 )

@@ -19,6 +19,7 @@ from experiments.report.accuracy import (
 from experiments.report.blocks import Chart, Section, Table, Text
 from experiments.report.charts import Mark, points
 from experiments.report.looks import in_order, mode_look
+from experiments.report.times import DEFAULT_MODE, beside_default
 from experiments.report.words import (
     NONE,
     arm_text,
@@ -37,7 +38,6 @@ from experiments.report.words import (
 from experiments.trial import Record
 
 TITLE = "Time"
-YARDSTICK = "lean"  # the default mode
 READINGS = {
     "wall_seconds": "elapsed",
     "cpu_seconds": "of the processor",
@@ -62,7 +62,8 @@ def pace(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -
         draw=lambda: _draw(records, arms, walls),
         table=table,
     )
-    return Section(TITLE, [chart])
+    beside = " ".join(beside_default(records, calibrations))
+    return Section(TITLE, [*([Text(beside)] if beside else []), chart])
 
 
 def _draw(records: Sequence[Record], arms: Sequence[Arm], walls: Mapping[Arm, Estimate]) -> figure:
@@ -102,11 +103,11 @@ def _table(
                 seconds_text(estimate.median),
                 range_text(estimate, seconds_text),
                 error_text(calibrations, "clock", reading),
-                *_beside(_over_yardstick(records, reading, a, calibrations)),
+                *_beside(_over_default(records, reading, a, calibrations)),
                 count_text(estimate.n),
             ]
             rows.append([name, words, *cells])
-    over = f"Over `{YARDSTICK}`, and its interval"
+    over = f"Over `{DEFAULT_MODE}`, and its interval"
     figures = ["Median", "Lowest to highest", COLUMN, over, "Verdict", "Trials"]
     return Table(CAPTION, ["Mode", "Time", *figures], rows, 2, prose=("Verdict",), folded=True)
 
@@ -117,14 +118,14 @@ CAPTION = (
 )
 
 
-def _over_yardstick(
+def _over_default(
     records: Sequence[Record], reading: str, a: Arm, calibrations: Calibrations
 ) -> TimesAsLong | None:
     """How many times as long the default mode's time an arm's is; None for that mode itself."""
-    if a.mode == YARDSTICK:
+    if a.mode == DEFAULT_MODE:
         return None
     error = error_of(calibrations, "clock", reading)
-    return times_as_long(records, reading, a, Arm(YARDSTICK, a.collector), error=error)
+    return times_as_long(records, reading, a, Arm(DEFAULT_MODE, a.collector), error=error)
 
 
 def _beside(found: TimesAsLong | None) -> list[str]:
