@@ -404,6 +404,34 @@ def test_the_curve_of_any_births_and_deaths(found):
     assert log.live == expected[-1]
 
 
+def many_rounds(x, at):
+    for n in range(60):
+        y = square(x)
+        y = square(square(y)) if n == 40 else y
+        at("step")
+        del y
+    at("forward")
+
+
+def test_of_a_long_trial_the_round_of_the_peak_is_kept_whole(monkeypatch):
+    monkeypatch.setattr(timeline, "POINTS", 50)
+    instrument = lived(many_rounds, lambda: Variable(np.ones(SIZE)))
+    detail = instrument.details["timeline"]
+    assert len(detail["curve"]["event"]) <= 50
+    closer, peak = detail["closer"], detail["peak"]["event"]
+    steps = [
+        event
+        for event, phase in zip(*(detail["phases"][c] for c in ("event", "phase")), strict=True)
+        if phase == "step"
+    ]
+    assert closer["event"] == list(range(steps[39], steps[40] + 1))
+    assert max(closer["bytes"]) == detail["peak"]["bytes"]
+    assert peak in closer["event"]
+    charts = [b for b in report([a_record("lean", instrument)]).blocks if isinstance(b, Chart)]
+    assert [chart.title.endswith("closer") for chart in charts] == [False, True]
+    assert all(chart.draw().renderers for chart in charts)
+
+
 def test_thinning_keeps_the_peaks():
     curve = np.random.default_rng(0).integers(0, 1_000, 10_000)
     curve[5_001] = 9_999

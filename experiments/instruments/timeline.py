@@ -5,6 +5,7 @@ has. The detail that a record keeps is made of columns:
 
     phases      event, seconds, phase, bytes: when the trial reached each phase, and what was alive
     curve       event, seconds, bytes, and roles: bytes by role; thinned, no peak lost
+    closer      the same of the round that the peak is in; None where the curve is not thinned
     peak        event, seconds, bytes, roles and operations: what was alive when most was
     arrays      bytes, born, died (events; None: not yet), role, operation, shape: numbers in the
                 lists `roles`, `operations` and `shapes`, or None where nothing is known. The
@@ -31,6 +32,8 @@ POINTS = 600  # to a curve, for the same reason
 
 ROLES = ("parameter", "input", "activation", "output", "gradient", "temporary")
 PARAMETER, INPUT, ACTIVATION, OUTPUT, GRADIENT, TEMPORARY = range(len(ROLES))
+
+_ROUND_ENDS = ("built", "step", "dropped")
 
 Work: TypeAlias = Literal["forward", "rule", "pass"]  # what a piece of work is
 Integers: TypeAlias = npt.NDArray[np.int64]
@@ -186,7 +189,8 @@ class Timeline:
             "operations": names,
             "shapes": [[list(shape), dtype] for shape, dtype in self.log.known_shapes],
             "phases": self._phases(),
-            "curve": self._thinned(),
+            "curve": self._columns(thinned(self.bytes)),
+            "closer": self._closer(),
             "peak": self._at_peak(operations),
             "arrays": {
                 "bytes": self.sizes[kept].tolist(),
@@ -207,8 +211,16 @@ class Timeline:
         columns = zip(*rows, strict=True)
         return dict(zip(("event", "seconds", "phase", "bytes"), map(list, columns), strict=True))
 
-    def _thinned(self) -> dict[str, Any]:
-        places = thinned(self.bytes)
+    def _closer(self) -> dict[str, Any] | None:
+        """The round that the peak is in, from the end of the one before to its own."""
+        if self.events <= POINTS:
+            return None
+        ends = [event for event, _, phase, _ in self.log.phases if phase in _ROUND_ENDS]
+        start = max((event for event in ends if event < self.peak), default=0)
+        end = min((event for event in ends if event >= self.peak), default=self.events - 1)
+        return self._columns([start + place for place in thinned(self.bytes[start : end + 1])])
+
+    def _columns(self, places: Sequence[int]) -> dict[str, Any]:
         return {
             "event": places,
             "seconds": [self._since_start(self.log.seconds[place]) for place in places],
@@ -249,11 +261,11 @@ class Timeline:
         return {"count": len(rest), "event": places, "bytes": curve[places].tolist()}
 
 
-def thinned(curve: Integers, points: int = POINTS) -> list[int]:
-    """At most so many places of a curve: the lowest and highest of each stretch, and both ends."""
-    if len(curve) <= points:
+def thinned(curve: Integers) -> list[int]:
+    """At most `POINTS` places: the lowest and highest of each stretch, and both ends."""
+    if len(curve) <= POINTS:
         return list(range(len(curve)))
-    stretch = -(-2 * len(curve) // (points - 2))
+    stretch = -(-2 * len(curve) // (POINTS - 2))
     kept = {0, len(curve) - 1}
     for start in range(0, len(curve), stretch):
         part = curve[start : start + stretch]

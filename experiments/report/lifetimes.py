@@ -54,9 +54,9 @@ def lifetimes(records: Sequence[Record], calibrations: Calibrations = UNCALIBRAT
         return Section(TITLE, [Text(words, "note")])
     details = {a: detail for a in arms if (detail := _detail(records, a))}
     alone = share_collector(arms)
-    blocks: list[Block] = [
-        _chart(arm_text(a, alone=alone), detail) for a, detail in details.items()
-    ]
+    blocks: list[Block] = []
+    for a, detail in details.items():
+        blocks += _charts(arm_text(a, alone=alone), detail)
     if details:
         blocks.append(_peaks(details, alone=alone))
     blocks.append(_figures(records, arms, calibrations))
@@ -73,7 +73,8 @@ def _key(details: Collection[Detail]) -> str:
     """What each role that is drawn means, and each mark."""
     drawn = {role for detail in details for role in detail["curve"]["roles"]}
     said = [f"`{role}`: {look.said}" for role, look in ROLES.items() if role in drawn]
-    marked = {phase for detail in details for _, phase, _ in _marked(detail)}
+    curves = [(d, curve) for d in details for curve in (d["curve"], d["closer"]) if curve]
+    marked = {phase for detail, curve in curves for _, phase, _ in _marked(detail, curve)}
     signs = [f"{sign}{NBSP}{means}" for p, (_, sign, means) in PHASES.items() if p in marked]
     return f" {'; '.join(said)}. Marked: {', '.join(signs)}." if said else ""
 
@@ -89,8 +90,15 @@ def _detail(records: Sequence[Record], where: Arm) -> Detail | None:
     return next(found, None)
 
 
-def _chart(name: str, detail: Detail) -> Chart:
-    return Chart(title=f"{TITLE}, {name}", says=_says(name, detail), draw=lambda: _draw(detail))
+def _charts(name: str, detail: Detail) -> list[Chart]:
+    """The whole trial, and, where that is too long to see all of it, the round of the peak."""
+    title = f"{TITLE}, {name}"
+    whole = Chart(title, says=_says(name, detail), draw=lambda: _draw(detail, detail["curve"]))
+    closer = detail["closer"]
+    if closer is None:
+        return [whole]
+    says = f"Closer: the round of `{name}` that its peak is in."
+    return [whole, Chart(f"{title}, closer", says, lambda: _draw(detail, closer))]
 
 
 def _says(name: str, detail: Detail) -> str:
@@ -124,20 +132,22 @@ WAYS = {
     "forward": "on the way forward",
     "backward": "on the way backward",
     "step": "at the end of a round",
-    "dropped": "when the last reference went",
+    "dropped": "after the last round",
     "collected": "in the collection",
 }
 
 
-def _marked(detail: Detail) -> list[tuple[int, str, int]]:
+def _marked(detail: Detail, curve: Detail) -> list[tuple[int, str, int]]:
     """The phases that are marked, each with its event and what was alive; all, or the ends."""
     columns = (detail["phases"][name] for name in ("event", "phase", "bytes"))
-    passed = [row for row in zip(*columns, strict=True) if row[1] in PHASES]
+    first, last = curve["event"][0], curve["event"][-1]
+    rows = zip(*columns, strict=True)
+    passed = [row for row in rows if row[1] in PHASES and first <= row[0] <= last]
     return [row for row in passed if len(passed) <= MARKED or row[1] in ENDS]
 
 
-def _draw(detail: Detail) -> figure:
-    curve, peak = detail["curve"], detail["peak"]
+def _draw(detail: Detail, curve: Detail) -> figure:
+    peak = detail["peak"]
     per, unit = byte_unit(peak["bytes"])
     return areas(
         Bands(
@@ -150,7 +160,7 @@ def _draw(detail: Detail) -> figure:
             looks=ROLES,
             marks=[
                 PhaseMark(event, held / per, phase, f"{PHASES[phase][2]}: {bytes_text(held)}")
-                for event, phase, held in _marked(detail)
+                for event, phase, held in _marked(detail, curve)
             ],
             peak=(peak["event"], peak["bytes"] / per, f"peak {bytes_text(peak['bytes'])}"),
         ),
