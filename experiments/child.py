@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import faulthandler
 import gc
-import importlib.util
 import json
 import math
 import os
@@ -33,7 +32,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from autodiff import MODES, using_mode
-from experiments import environment
+from experiments import environment, scripts
 from experiments.heartbeat import Heartbeat
 from experiments.instruments import INSTRUMENTS, MOMENTS, Disagreement, Instrument
 from experiments.trial import COLLECTOR_PHASES, Record, Trial
@@ -130,11 +129,11 @@ def measure(trial: Trial, heartbeat: Heartbeat, folder: Path | None = None) -> R
         moments.reach("baseline")
         perform(workload, trial, moments, names, values)
         gc.disable()  # from here on the trial itself says when
-        del phase
         moments.reach("dropped")
         gc.collect()
         moments.reach("collected")
         instrument.close()
+        del phase  # not before: what goes meanwhile would be taken for the workload's
     if moments.counts != rehearsal.counts:
         raise TrialError(
             f"the workload passed {moments.counts}, and {rehearsal.counts} in its rehearsal: it "
@@ -195,16 +194,10 @@ def find(what: str, name: str, known: Mapping[str, T]) -> T:
 
 
 def find_workload(name: str) -> Workload:
-    """The workload of a name; of `FILE.py:FUNCTION`, that function of that file."""
-    file, colon, function = name.rpartition(":")
-    if not colon:
-        return TRUTHS.get(name) or find("workload", name, WORKLOADS)
-    spec = importlib.util.spec_from_file_location(Path(file).stem, file)
-    if spec is None or spec.loader is None or not Path(file).exists():
-        raise TrialError(f"{file}: there is no such Python file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return Workload(name, find(f"function of {file}", function, vars(module)))
+    """The workload of a name; of `FILE.py:FUNCTION`, what that function of that file makes."""
+    if scripts.is_script(name):
+        return scripts.find(name)
+    return TRUTHS.get(name) or find("workload", name, WORKLOADS)
 
 
 # When it goes wrong -------------------------------------------------------------------------------
@@ -212,7 +205,7 @@ def find_workload(name: str) -> Workload:
 
 def explained(error: BaseException, memory_limit: int | None) -> str:
     """What happened, for a record: the error, and where in the workload it came from."""
-    if isinstance(error, TrialError | Disagreement | environment.NotPinned):
+    if isinstance(error, TrialError | scripts.ScriptError | Disagreement | environment.NotPinned):
         return str(error)
     said = "".join(traceback.format_exception_only(error)).strip()
     if isinstance(error, MemoryError) and memory_limit is not None:
@@ -221,7 +214,7 @@ def explained(error: BaseException, memory_limit: int | None) -> str:
             f"importing needs.\n{said}"
         )
     frames = traceback.extract_tb(error.__traceback__)
-    ours = {__file__, sys.modules[Workload.__module__].__file__}
+    ours = {__file__, sys.modules[Workload.__module__].__file__, scripts.__file__}
     theirs = [frame for frame in frames if frame.filename not in ours]
     shown = theirs if len(theirs) <= MOST_FRAMES else [*theirs[:3], *theirs[3 - MOST_FRAMES :]]
     return said + "\n" + "".join(traceback.format_list(shown)).rstrip()

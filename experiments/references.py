@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import (
     CellType,
+    CodeType,
     FrameType,
     FunctionType,
     GeneratorType,
@@ -116,8 +117,8 @@ def _locals(frame: FrameType) -> dict[str, object]:
 def _attributes(holder: object, target: object) -> Iterator[str]:
     """The attributes by which an object refers to another.
 
-    The object's dict is asked for only where no name is found that the class's own code speaks of:
-    before it is asked for, there is none, and after that it stays.
+    The object's dict is asked for only where no name is found that the class's own code speaks of,
+    or code beside it: before it is asked for, there is none, and after that it stays.
     """
     bases = type(holder).__mro__
     places = [] if isinstance(holder, FunctionType) else list(_places(bases))
@@ -143,10 +144,18 @@ def _places(bases: Iterable[type]) -> Iterator[str]:
 
 
 def _spoken_of(cls: type) -> Iterator[str]:
-    """The attributes that the methods of a class read or assign."""
-    for member in vars(cls).values():
+    """The attributes that the methods of a class read or assign, and the functions beside it."""
+    beside = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
+    for member in (*vars(cls).values(), *beside.values()):
         if isinstance(member, FunctionType):
-            yield from member.__code__.co_names
+            yield from _names_in(member.__code__)
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_in(constant)
 
 
 def _value(holder: object, name: str) -> object:
@@ -308,13 +317,19 @@ class References:
                 return _links(way, self._known.get(id(way[0]), "") if named else "")
             if way := self._way(target, is_outside):
                 return [FROM_OUTSIDE, *_links(way)]
-            if way := self._way(target, self._is_in_cycle):
+            if way := self._way(target, self._is_first_in_cycle) or self._way(
+                target, self._is_in_cycle
+            ):
                 cycle = spelt([way[0], *self._cycle_of(way[0])])
                 return [f"{WAITS} ({cycle})", *_links(way)]
         return [FROM_OUTSIDE]
 
     def _is_known(self, node: object) -> bool:
         return id(node) in self._known or isinstance(node, type)
+
+    def _is_first_in_cycle(self, node: object) -> bool:
+        """Whether an object is in a cycle, and no mere container that belongs to another."""
+        return not isinstance(node, FOLDED) and self._is_in_cycle(node)
 
     def _is_in_cycle(self, node: object) -> bool:
         return bool(self._cycle_of(node))

@@ -44,6 +44,7 @@ EXPERIMENTS = {
     "comparison": {"calibration", "environment", "estimates", "intervals", "trial"},
     "environment": set(),
     "workloads": {"autodiff", "trial"},
+    "scripts": {"workloads"},
     "instruments": {"autodiff", "bounds", "census", "references"},
     "heartbeat": {"instruments"},  # the phases, by their names
     "sampler": {"heartbeat", "instruments", "trial"},
@@ -53,6 +54,7 @@ EXPERIMENTS = {
         "environment",
         "heartbeat",
         "instruments",
+        "scripts",
         "trial",
         "truths",
         "workloads",
@@ -79,6 +81,7 @@ EXPERIMENTS = {
         "instruments",
         "report",
         "runner",
+        "scripts",
         "studies",
         "trial",
         "truths",

@@ -179,7 +179,7 @@ def test_a_workload_that_breaks_the_rules_is_told_which(specimen, said):
         (a_trial(mode="step99"), "no memory mode is named 'step99'; there are step16"),
         (a_trial(instrument="scales"), "no instrument is named 'scales'; there are traced"),
         (a_trial("nowhere.py:f"), "nowhere.py: there is no such Python file"),
-        (a_trial(f"{specimens.__file__}:nothing"), "is named 'nothing'"),
+        (a_trial(f"{specimens.__file__}:nothing"), "has no function 'nothing'"),
     ],
 )
 def test_an_unknown_name_is_told_what_there_is(trial, said):

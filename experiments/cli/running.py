@@ -13,6 +13,7 @@ from rich.console import Console
 
 from autodiff import MODES
 from experiments import executors, report, runner
+from experiments.cli import scripting
 from experiments.cli.choices import all_named, amount, named, parameters
 from experiments.cli.endings import (
     INTERRUPTED,
@@ -25,9 +26,11 @@ from experiments.cli.endings import (
 from experiments.cli.progress import Progress, say, trial_text
 from experiments.instruments import INSTRUMENTS
 from experiments.studies import DEFAULT_STUDY, studies
-from experiments.trial import CALIBRATION, Collector, Record, Trial
+from experiments.trial import CALIBRATION, Collector, Record, Trial, Value
 from experiments.truths import calibration_trials
 from experiments.workloads import WORKLOADS
+
+SCRIPTS = "script"  # the study of the user's own code
 
 HELP = (
     "For example:\n\n"
@@ -37,6 +40,7 @@ HELP = (
     "  experiments run -w chain -s chain.length=200 -s chain.kind=tanh\n"
     "  experiments run -i clock --repeats 20      only times, narrower intervals\n"
     "  experiments run --output reports/mine      go on with a run broken off\n"
+    "  experiments run --script mine.py:train     a function of your own\n"
     "  experiments run --jobs 4                   four trials side by side\n"
     "  experiments run --executor dask --jobs 4   the same, on four Dask workers\n"
     "  experiments run -o reports/mine --join     the same study on another Python\n\n"
@@ -69,6 +73,8 @@ def run(
     executor: str | None = None,
     join: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     calibration: bool = True,
+    script: str | None = None,
+    rounds: Annotated[int | None, Parameter(validator=validators.Number(gt=0))] = None,
 ) -> int:
     """Run a study and write its report.
 
@@ -108,16 +114,32 @@ def run(
         Keep these records beside those of other environments in the same folder.
     calibration
         Whether to show each instrument known truths first: how far is it to be trusted?
+    script
+        A file of yours, FILE.py or FILE.py:FUNCTION, to measure in place of a workload. Without a
+        function it is `main`, or the file itself run as a script. The function takes nothing, or
+        one parameter `probe` to call with "forward", "backward" or "step" at these moments; one
+        that begins with `rng` builds, and returns step(probe). It is called once before as a
+        rehearsal, so that what is made once and kept is no growth, and what it returns is dropped.
+    rounds
+        How often each trial calls a --script, with a step after each; 5 if not given.
     """
+    study = _of_script(study, script, workload, rounds)
     chosen = studies()[named("study", studies(), study)]
-    workloads = all_named("workload", WORKLOADS, workload or chosen.workloads)
+    settings: dict[str, dict[str, Value]]
+    if script is None:
+        workloads = all_named("workload", WORKLOADS, workload or chosen.workloads)
+        settings = parameters(set_ or (), workloads)
+    else:
+        workloads = [scripting.named(script)]
+        settings = parameters(set_ or (), workloads)
+        settings[workloads[0]] = scripting.parameters(workloads[0], rounds, timeout)
     trials = chosen.trials(
         workloads=workloads,
         modes=all_named("mode", MODES, mode or chosen.modes),
         instruments=all_named("instrument", INSTRUMENTS, instrument or chosen.instruments),
         collectors=list(dict.fromkeys(collector or ())),
         repeats=repeats,
-        parameters=parameters(set_ or (), workloads),
+        parameters=settings,
         quick=quick,
     )
     if calibration:
@@ -130,6 +152,25 @@ def run(
     )
     ready(folder, trials)
     return _conclude(measure(trials, folder, conditions), folder)
+
+
+def _of_script(
+    study: str, script: str | None, workload: list[str] | None, rounds: int | None
+) -> str:
+    """The study to run, which with --script is that of the user's own code."""
+    if script is None:
+        if study == SCRIPTS:
+            raise UsageError(
+                f"The study {SCRIPTS} measures a file of yours: name it, as in --script FILE.py or "
+                "--script FILE.py:FUNCTION."
+            )
+        if rounds is not None:
+            raise UsageError("--rounds is for --script; other workloads have it as a parameter.")
+        return study
+    if workload or study not in (DEFAULT_STUDY, SCRIPTS):
+        what = "-w" if workload else f"the study {study}"
+        raise UsageError(f"--script measures a file of yours, and {what} something else: give one.")
+    return SCRIPTS
 
 
 @dataclass(frozen=True)

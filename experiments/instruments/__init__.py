@@ -22,6 +22,7 @@ from experiments.instruments.instrument import MOMENTS, PHASES, Disagreement, In
 from experiments.instruments.lifetimes import Lifetimes
 from experiments.instruments.lines import Lines
 from experiments.instruments.native import Native
+from experiments.instruments.objects import Objects
 from experiments.instruments.operations import Operations
 from experiments.instruments.resident import Resident
 from experiments.instruments.traced import Traced
@@ -34,6 +35,7 @@ INSTRUMENTS: Mapping[str, type[Instrument]] = {
         Lines,
         Cycles,
         Collector,
+        Objects,
         Lifetimes,
         Clock,
         Native,

@@ -22,6 +22,7 @@ from experiments.estimates import (
     pairs,
     ratio,
 )
+from experiments.report import script
 from experiments.report.accuracy import UNCALIBRATED, Calibrations
 from experiments.report.pythons import (
     cycles_apart,
@@ -378,12 +379,14 @@ PYTHONS = Asked(
     [peaks_without_collector, strong_with_collector, cycles_apart],
     everywhere=True,
 )
+SCRIPT = Asked(script.QUESTION, script.SENTENCES)
 ASKED = {
     "ladder": LADDER,
     "cycles": CYCLES,
     "retain_grad": RETAIN_GRAD,
     "no_grad": NO_GRAD,
     "collector": COLLECTOR,
+    "script": SCRIPT,
     "pythons": PYTHONS,
 }
 ANYTHING = Asked("How do these memory modes compare?", [lowest_peak, who_leaves], fastest)

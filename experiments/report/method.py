@@ -44,6 +44,12 @@ INSTRUMENTS = {
         "the collector never frees; bytes of anything but arrays.",
         "As `traced` while the work runs; a walk over all objects once it is done.",
     ),
+    "objects": Measuring(
+        "How many objects of each type there are, step by step (objgraph), and who holds the "
+        "largest arrays, link by link.",
+        "Objects that the collector does not list, such as numbers and texts; what C code holds.",
+        "Some milliseconds for each step, and three walks over all objects. Nothing is collected.",
+    ),
     "collector": Measuring(
         "Each run of the collector while the work goes on: its generation, how many objects it "
         "freed, how long the work stood still (gc.callbacks).",
@@ -90,9 +96,13 @@ WORDS = (
     "**Peak** is the highest point, **live** is what is held at a moment, **left** is what is "
     "still there when the last reference is dropped and no collection has run. A figure is the "
     "median of its trials, with the lowest and the highest; a ratio is that of two medians, and "
-    "its range is the widest that theirs allow. With the collector on, how high memory rises "
-    "depends on when it comes: peaks are then taken in 20 of its phases, one in each trial. KiB "
-    "and MiB are 2^10 and 2^20 bytes."
+    "its range is the widest that theirs allow. Times stand beside the default mode's with a 95 % "
+    "interval: processes are drawn again and again, and rounds within each of them (a "
+    "hierarchical bootstrap; Kalibera & Jones 2013). They **differ** where it leaves out 1 and "
+    "they lie further apart than the clock's error, are **equivalent** where it lies within 5 %, "
+    "and else it is **inconclusive**. With the collector on, how high memory rises depends on "
+    "when it comes: peaks are then taken in 20 of its phases, one in each trial. KiB and MiB are "
+    "2^10 and 2^20 bytes."
 )
 
 

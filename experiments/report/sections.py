@@ -24,6 +24,7 @@ from experiments.report.looks import WORKLOADS
 from experiments.report.method import method
 from experiments.report.moments import moments
 from experiments.report.native import native
+from experiments.report.objects import objects
 from experiments.report.pace import pace
 from experiments.report.resident import resident
 from experiments.report.results import results
@@ -39,6 +40,7 @@ OF_A_WORKLOAD: Mapping[Make, str] = {
     moments: "traced",
     lifetimes: "lifetimes",
     cycles: "cycles",
+    objects: "objects",
     collector: "collector",
     resident: "resident",
     lines: "lines",

@@ -25,6 +25,7 @@ from experiments.report.looks import in_order
 from experiments.report.phases import phases
 from experiments.report.reading import in_reading_order
 from experiments.report.results import equal_in_words
+from experiments.report.script import of_script
 from experiments.report.times import beside_default
 from experiments.report.words import (
     NO_RECORDS,
@@ -62,6 +63,7 @@ def summary(records: Sequence[Record]) -> RenderableType:
         Text(tally(ordered), style="yellow" if failed else "green"),
         Text(plain(equal_in_words(ordered))),
         *(Text(plain(said)) for said in beside_default(ordered, calibrations)),
+        *(Text(plain(said), style="bold") for said in of_script(ordered)),
         *_doubts(calibrations),
     )
 

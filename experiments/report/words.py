@@ -186,7 +186,14 @@ def _subject_name(subject: Subject, namesakes: Sequence[Subject]) -> str:
         if any(dict(other.parameters).get(name) != value for other in namesakes)
     ]
     marks = ", ".join(f"{name.replace('_', ' ')} {value_text(value)}" for name, value in telling)
-    return f"{subject.workload}, {marks}" if marks else subject.workload
+    name = workload_text(subject.workload)
+    return f"{name}, {marks}" if marks else name
+
+
+def workload_text(workload: str) -> str:
+    """A workload's name; of a file of the user's, its own name without its folders."""
+    name = workload.replace("\\", "/").rpartition("/")[2] if ".py:" in workload else workload
+    return name.removesuffix(":__main__")
 
 
 NO_RECORDS = (

@@ -26,6 +26,7 @@ REPEATS = {
     "lines": 1,
     "cycles": 1,
     "collector": 5,
+    "objects": 1,
     "lifetimes": 1,
     "clock": 5,
     "native": 1,
@@ -92,6 +93,8 @@ class Study:
     def _parameters(
         self, workload: str, given: Mapping[str, Value], quick: bool
     ) -> dict[str, Value]:
+        if workload not in WORKLOADS:  # a file of the user's, which comes with its own
+            return dict(given)
         chosen = WORKLOADS[workload]
         smaller = chosen.quick if quick else {}
         return {**chosen.defaults, **self.parameters.get(workload, {}), **smaller, **given}

@@ -15,6 +15,7 @@ STUDY = Study(
     instruments={
         "traced": ("off", "on"),
         "cycles": ("off",),
+        "objects": ("off",),
         "collector": ("on",),
         "resident": ("off",),
     },

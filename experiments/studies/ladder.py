@@ -19,6 +19,7 @@ STUDY = Study(
         "resident": ("off",),
         "lines": ("off",),
         "cycles": ("off",),
+        "objects": ("off",),
         "collector": ("on",),
         "lifetimes": ("off",),
         "clock": ("off",),
