@@ -29,7 +29,7 @@ def sameness(records: Sequence[Record]) -> Section:
         words = "Cannot be told: no such reading was taken in more than one process."
         return Section(TITLE, [Text(words, "note")], lead=LEAD)
     if not odd:
-        words = f"They do not: {counted(len(looked_at), 'reading')}, with a range of 0 B each."
+        words = f"They did not: {counted(len(looked_at), 'reading')}, each with a range of 0 B."
         return Section(TITLE, [Text(words, "good")], lead=LEAD)
     names = subject_names(list(by_subject(records)))
     words = (
