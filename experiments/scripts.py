@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import builtins
 import difflib
+import functools
 import importlib.util
 import inspect
 import json
@@ -64,11 +65,16 @@ def find(workload: str) -> Workload:
     function = _function(file, name)
     if next(iter(_parameters(function)), None) == "rng":
         return Workload(workload, function)
-    return Workload(workload, _repeated(_called(file, name, function)))
+    return Workload(workload, _repeated(_called(file, name, function), shown=function))
 
 
-def _repeated(call: Callable[[Probe], object]) -> Callable[..., Step]:
-    """The workload that calls something so many rounds, and drops at once what it returns."""
+def _repeated(
+    call: Callable[[Probe], object], *, shown: Callable[..., Any] | None = None
+) -> Callable[..., Step]:
+    """The workload that calls something so many rounds, and drops at once what it returns.
+
+    shown: the function whose lines a reader wants to see instead of the step's own.
+    """
 
     def build(rng: np.random.Generator, *, rounds: int = ROUNDS) -> Step:
         def step(probe: Probe) -> dict[str, float]:
@@ -77,6 +83,8 @@ def _repeated(call: Callable[[Probe], object]) -> Callable[..., Step]:
                 probe("step")
             return {}
 
+        if shown is not None:
+            functools.update_wrapper(step, shown, assigned=(), updated=())
         return step
 
     return build

@@ -76,6 +76,27 @@ def test_a_step_that_wraps_a_function_is_shown_by_that_functions_lines():
     assert instrument.details["lines"][1]["occurrences"] == 1
 
 
+def test_of_a_users_function_its_own_lines_are_shown(tmp_path):
+    file = tmp_path / "theirs.py"
+    file.write_text(
+        "import numpy as np\nKEPT = []\n\n"
+        "def work():\n"
+        "    array = np.ones(2**20, dtype=np.uint8)\n"
+        "    KEPT.append(array)\n"
+    )
+    record = run_trial(Trial("tests", f"{file}:work", {"rounds": 5}, "lean", "lines"))
+    assert record.outcome == "ok", record.error
+    found = rows(record)
+    assert list(found) == [
+        "def work():",
+        "array = np.ones(2**20, dtype=np.uint8)",
+        "KEPT.append(array)",
+    ]
+    line = found["array = np.ones(2**20, dtype=np.uint8)"]
+    assert line["occurrences"] == 5
+    assert line["increment_bytes"] == pytest.approx(5 * MIB, rel=0.02)
+
+
 def test_a_step_without_source_is_said_not_to_be_available():
     instrument, results = ran(eval("lambda probe: {'one': 1.0}"))
     assert results == {"one": 1.0}
