@@ -27,8 +27,10 @@ CAVEATS = (
     "To be read with care. What a line makes and frees again before it ends does not show, nor "
     "does memory that was asked for and not touched, nor what goes into memory that was freed "
     "before and is found again, as small arrays do. What a function does stands at the line that "
-    "calls it. A loop's line stands for all its turns; growth adds up over the lines, and is net: "
-    "it is no peak. Tracing takes some pages itself. The exact figures are those of `traced`."
+    "calls it, and what came between two calls of the function that is shown, such as the freeing "
+    "of what it held, at the line that names it. A loop's line stands for all its turns; growth "
+    "adds up over the lines, and is net: it is no peak. Tracing takes some pages itself. The exact "
+    "figures are those of `traced`."
 )
 
 
