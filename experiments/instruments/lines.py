@@ -10,6 +10,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from experiments.instruments.instrument import Instrument, Step
+from experiments.instruments.resident import return_free_memory
 
 LARGEST = "largest_line_bytes"
 _NO_SOURCE = "the workload's step has no source code that can be read"
@@ -66,6 +67,7 @@ class Lines(Instrument):
 
     def at(self, phase: str) -> None:
         if phase == "baseline":
+            return_free_memory()  # what the rehearsal freed
             self._baseline = self._resident()
         elif phase == "built":
             self._last = self._resident()

@@ -44,7 +44,7 @@ class Resident(Instrument):
 
     def at(self, phase: str) -> None:
         if phase == "baseline":
-            self._return_free_memory()  # what the rehearsal freed
+            return_free_memory()  # what the rehearsal freed
             self._unique_at_baseline = self._unique()
             self._baseline = self._resident()
             self.details["baseline_resident_bytes"] = self._baseline
@@ -59,7 +59,7 @@ class Resident(Instrument):
         elif phase == "collected":
             left = self._resident() - self._baseline
             self.readings["left_after_collection_resident_bytes"] = left
-            if self._return_free_memory():
+            if return_free_memory():
                 kept = self._resident() - self._baseline
                 self.readings["left_after_trim_resident_bytes"] = kept
             else:
@@ -84,17 +84,6 @@ class Resident(Instrument):
         else:
             self.readings["unique_left_bytes"] = unique - self._unique_at_baseline
 
-    def _return_free_memory(self) -> bool:
-        """Give freed memory back to the system: found again later, it would look like none at all.
-
-        Returns whether that can be done here.
-        """
-        try:
-            self._psutil.heap_trim()
-        except (AttributeError, NotImplementedError, OSError):
-            return False
-        return True
-
     def _forget_high_water(self) -> None:
         """Let the peak start again from here. Source: proc(5), clear_refs, value 5."""
         self._highest = 0
@@ -110,6 +99,20 @@ class Resident(Instrument):
         if "peak_resident_bytes" not in self.unavailable:
             peak = max(_high_water(), self._highest)
             self.readings["peak_resident_bytes"] = peak - self._baseline
+
+
+def return_free_memory() -> bool:
+    """Give freed memory back to the system: found again later, it would look like none at all.
+
+    Returns whether that can be done here.
+    """
+    import psutil
+
+    try:
+        psutil.heap_trim()
+    except (AttributeError, NotImplementedError, OSError):
+        return False
+    return True
 
 
 def _high_water() -> int:
