@@ -92,6 +92,8 @@ def dask_here(count: int) -> Iterator[Engine]:
 def dask_at(address: str, count: int | None) -> Iterator[Engine]:
     """The Dask cluster whose scheduler has this address; it stays when this is over."""
     distributed = _distributed()
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # errors are told in our words
     try:
         client = distributed.Client(address, timeout=CONNECT)
     except (OSError, ValueError) as error:

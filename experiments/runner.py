@@ -13,7 +13,7 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -197,8 +197,9 @@ class Hands:
             ) from error
 
     def end(self) -> None:
-        """End all that still runs of this run."""
-        self.engine.end(self.run)
+        """End all that still runs of this run; where the engine is gone, nothing does."""
+        with suppress(Exception):
+            self.engine.end(self.run)
 
     def each(
         self, trials: Sequence[Trial], on_start: Callable[[Trial], None]

@@ -22,7 +22,7 @@ from experiments import cli, environment, process
 from experiments.executors import DASK, Engine, ExecutorError, opened, threads
 from experiments.instruments import INSTRUMENTS
 from experiments.process import Finished
-from experiments.runner import RECORDS, RESUBMISSIONS, OtherEnvironment, run
+from experiments.runner import RECORDS, RESUBMISSIONS, Interrupted, OtherEnvironment, run
 from experiments.trial import Record, Trial, read_records
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
@@ -213,6 +213,30 @@ def test_what_a_killed_worker_ran_ends_by_itself_and_the_run_stops_cleanly(tmp_p
             run(trials, tmp_path, engine=Engine(pool, 1))
     [child] = begun(tmp_path)
     assert wait_until(lambda: gone(child))
+    assert read_records(tmp_path / RECORDS) == []
+
+
+@posix
+def test_ctrl_c_is_heard_where_the_engine_itself_is_gone(tmp_path):
+    executor = FakeExecutor([a_trial().workload])
+
+    def interrupt(record):
+        raise KeyboardInterrupt
+
+    def end(run):
+        raise OSError("no scheduler")
+
+    trials = [a_trial(repeat=n) for n in range(2)]
+    with pytest.raises(Interrupted, match="after 1 of 2 trials"):
+        run(trials, tmp_path, engine=Engine(executor, 1, end=end), on_record=interrupt)
+    assert len(read_records(tmp_path / RECORDS)) == 1
+
+
+def test_an_engine_that_lets_go_of_its_trials_stops_the_run_cleanly(tmp_path):
+    executor = FakeExecutor([a_trial().workload])
+    executor._end = lambda future, trial: future.cancel() and future.set_running_or_notify_cancel()
+    with pytest.raises(ExecutorError, match="let go"):
+        run([a_trial()], tmp_path, engine=Engine(executor, 1, end=lambda run: None))
     assert read_records(tmp_path / RECORDS) == []
 
 
