@@ -20,17 +20,17 @@ from experiments.report.reading import by_environment
 from experiments.trial import Record, read_records
 
 HELP = (
-    "More is worse: bytes, counts, seconds. Two figures differ where all that the trials of both\n"
-    "runs allow lies apart, by more than the instrument's error; they are equivalent where all of\n"
-    "it lies within the threshold; else it is inconclusive. A time is worse where the whole\n"
+    "More is worse: bytes, counts, seconds. Two figures differ where all that the trials of both "
+    "runs allow lies apart, by more than the instrument's error; they are equivalent where all of "
+    "it lies within the threshold; else it is inconclusive. A time is worse where the whole "
     "interval of its ratio is beyond its threshold, the machine's speed in both runs taken out.\n\n"
     "For example:\n\n"
     "  experiments compare before after           two runs under reports/\n"
-    "  experiments compare before after --all     every figure, not only those that differ\n"
+    "  experiments compare before after --all     every figure\n"
     "  experiments compare before after --threshold 1% --time-threshold 25%\n"
     "  experiments compare before after --format json | jq .worse\n\n"
     "To guard a CI, keep a run of the main branch, and set each change beside it:\n\n"
-    "  experiments run -w chain -i traced -i cycles -i clock --repeats 6 -o reports/change\n"
+    "  experiments run -w chain -i traced -i clock --repeats 6 -o reports/change\n"
     "  experiments compare main change\n\n"
     "Exit code: 0 nothing got worse; 1 something did, the last line says what;\n"
     "2 not understood, or the two runs have nothing in common.\n"
