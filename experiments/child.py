@@ -42,6 +42,7 @@ from experiments.workloads import WORKLOADS, Step, Workload
 T = TypeVar("T")
 
 MOST_FRAMES = 8  # of a traceback in a record
+STRIDE = 7  # from one repeat's phase of the collector to the next's: a few repeats lie far apart
 
 
 class TrialError(Exception):
@@ -179,7 +180,7 @@ def nearer_to_a_collection(trial: Trial) -> list[object]:
     """
     if trial.collector != "on":
         return []
-    phase = trial.repeat % COLLECTOR_PHASES
+    phase = trial.repeat * STRIDE % COLLECTOR_PHASES
     return [[] for _ in range(gc.get_threshold()[0] * phase // COLLECTOR_PHASES)]
 
 
