@@ -18,7 +18,8 @@ from experiments.trial import CALIBRATION, Record
 KIB = 2**10
 BLANK, TRANSIENT = "blank", "transient"  # truths that are looked at by themselves, too
 HOLDER = "FORGOTTEN"  # the name of the list in which the truth of that name holds its array
-NAMED = "named_holders_count"  # no reading of an instrument's, but counted in its words
+KEPT = "experiments.truths.Kept"  # the type of which there are more and more in another
+NAMED, TYPE = "named_holders_count", "kept_objects_count"  # counted in what an instrument names
 SEEN = 0.95  # of a peak: a sample that high has seen it
 
 # What a reading counts, the narrower kind first: an error found in one reading of a kind holds for
@@ -58,6 +59,7 @@ REQUESTED = Bound(
     share=0.001,
     source="the headers of arrays, and the frames, lists and numbers around them",
 )
+FEW = Bound(8, source="what the trial itself, and NumPy in a context variable, make anew or drop")
 NUMBERS = Bound(64, source="the single numbers of which NumPy makes arrays within an operation")
 TAKEN = Bound(
     16 * KIB,
@@ -191,13 +193,14 @@ GATES: Sequence[Gate] = (
         (*_CYCLES, "forgotten"),
         EXACT,
     ),
+    Gate("objects", TYPE, "objects of a type", "grown_count", (BLANK, "growing"), EXACT),
     Gate(
         "objects",
         "tracked_objects_count",
-        "objects more",
+        "objects of all types",
         "grown_count",
         (BLANK, "growing"),
-        EXACT,
+        FEW,
     ),
     Gate(
         "objects",
@@ -329,12 +332,13 @@ def fitted(pairs: Sequence[tuple[float, float]]) -> Fit:
 
 
 def _read(gate: Gate, record: Record) -> float | None:
-    """What the instrument read, or what comes of the words that it gave."""
-    if gate.reading != NAMED:
-        return record.readings.get(gate.reading)
-    if "holders" not in record.details:
-        return None
-    return sum(held["count"] for held in record.details["holders"]["left"] if HOLDER in held["why"])
+    """What the instrument read, or what there is in its details."""
+    details = record.details
+    if gate.reading == TYPE and "types" in details:
+        return float(details["types"].get(KEPT, 0))
+    if gate.reading == NAMED and "holders" in details:
+        return float(sum(h["count"] for h in details["holders"]["left"] if HOLDER in h["why"]))
+    return record.readings.get(gate.reading)
 
 
 def _truth(gate: Gate, record: Record) -> float:

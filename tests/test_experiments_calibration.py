@@ -22,9 +22,11 @@ from experiments.calibration import (
     EXACT,
     GATES,
     HOLDER,
+    KEPT,
     NAMED,
     PAGES,
     REQUESTED,
+    TYPE,
     Bound,
     Calibration,
     Fit,
@@ -72,7 +74,7 @@ def shown(instrument: str, read: Any = lambda gate, truth: truth) -> list[Record
         mine = [gate for gate in GATES if gate.instrument == instrument]
         readings = {gate.reading: read(gate, truth) for gate in mine if trial.workload in gate.of}
         held = {"count": readings.pop(NAMED, 0), "why": f"global {HOLDER}[0]"}
-        details = {"holders": {"left": [held]}}
+        details = {"holders": {"left": [held]}, "types": {KEPT: readings.pop(TYPE, 0)}}
         environment = made_up.environment(0)
         records.append(
             Record(trial, "ok", readings, results=results, details=details, environment=environment)
@@ -266,8 +268,9 @@ def test_every_bound_is_put_to_the_test(quick: bool) -> None:
     assert all(t.parameters.keys() == TRUTHS[t.workload].defaults.keys() for t in trials)
 
 
-def test_the_forgotten_array_is_held_by_that_name() -> None:
+def test_truths_have_the_names_that_an_instrument_should_say() -> None:
     assert isinstance(getattr(truths, HOLDER), list)
+    assert f"{truths.Kept.__module__}.{truths.Kept.__name__}" == KEPT
 
 
 def test_every_instrument_has_truths() -> None:
