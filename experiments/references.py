@@ -13,7 +13,7 @@ import inspect
 import reprlib
 import sys
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import (
@@ -46,6 +46,7 @@ COMPUTED = {
 }
 
 Predicate = Callable[[object], bool]
+Kinds = tuple[tuple[str, int], ...]  # of a cycle's objects: how many of which type
 
 
 # One reference ------------------------------------------------------------------------------------
@@ -180,6 +181,22 @@ def spelt(cycle: Sequence[object]) -> str:
     start = next((i for i, node in enumerate(cycle) if not isinstance(node, FOLDED)), 0)
     way = [cycle[i] for i in _round(edges, start)]
     return ARROW.join([*_links(way), _title(way[0])])
+
+
+def cycles_spelt() -> dict[Kinds, str]:
+    """A cycle of each shape that only a collection would free, as a line."""
+    with collector_off():
+        return _spelt_of_each_kind(Heap(gc.get_objects()))
+
+
+def _spelt_of_each_kind(heap: Heap) -> dict[Kinds, str]:
+    found: dict[Kinds, str] = {}
+    for numbers in filter(heap.is_cycle, components(heap.edges, heap.unreachable())):
+        cycle = [heap.nodes[i] for i in numbers]
+        kinds = tuple(sorted(Counter(type(node).__name__ for node in cycle).items()))
+        if kinds not in found:
+            found[kinds] = spelt(cycle)
+    return found
 
 
 def _round(edges: Sequence[Sequence[int]], start: int) -> list[int]:

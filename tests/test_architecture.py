@@ -37,6 +37,8 @@ EXPERIMENTS = {
     "calibration": {"trial"},
     "census": set(),
     "references": {"census"},
+    "watch": {"census", "references"},
+    "pytest_plugin": {"units", "watch"},
     "launcher": set(),
     "units": set(),
     "intervals": {"trial"},

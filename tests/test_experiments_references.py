@@ -17,7 +17,14 @@ import pytest
 from autodiff import Variable, square, using_mode
 from experiments import references
 from experiments.census import Heap, components
-from experiments.references import FROM_OUTSIDE, label, spelt, take_references, why_alive
+from experiments.references import (
+    FROM_OUTSIDE,
+    cycles_spelt,
+    label,
+    spelt,
+    take_references,
+    why_alive,
+)
 
 KEPT = []
 
@@ -308,16 +315,30 @@ def test_an_object_held_by_c_code_alone_says_so():
 
 
 def cycles_left():
-    heap = Heap(gc.get_objects())
-    garbage = heap.unreachable()
-    found = [c for c in components(heap.edges, garbage) if heap.is_cycle(c)]
-    return [spelt([heap.nodes[i] for i in cycle]) for cycle in found]
+    return spelt_of(Heap(gc.get_objects()))
+
+
+def spelt_of(heap):
+    cycles = filter(heap.is_cycle, components(heap.edges, heap.unreachable()))
+    return [spelt([heap.nodes[i] for i in cycle]) for cycle in cycles]
 
 
 class Function:
     def __init__(self, x, y):
         self.inputs, self.outputs = [x], (y,)
         y.creator = self
+
+
+def test_one_of_each_shape_is_spelt_and_nothing_is_left_of_it(quiet_heap):
+    for _ in range(3):
+        Function(Node(), Node())
+    assert cycles_spelt() == {
+        (("Function", 1), ("Node", 1), ("tuple", 1)): (
+            "Function .outputs[0] -> Node .creator -> Function"
+        )
+    }
+    assert len(cycles_left()) == 3
+    assert "Heap" not in "".join(cycles_left())
 
 
 def test_a_cycle_is_a_line(quiet_heap):
