@@ -174,9 +174,9 @@ def _main(workload: str) -> int:
         return 1
     except BaseException as error:
         frames = traceback.extract_tb(error.__traceback__)
-        file = split(workload)[0].resolve()
+        file, _ = split(workload)
         places = [Path(frame.filename).resolve() for frame in frames]
-        own = places.index(file) if file in places else len(frames)
+        own = places.index(file.resolve()) if file.resolve() in places else len(frames)
         print(f"{file} cannot be imported:", file=sys.stderr)
         print(*traceback.format_list(frames[own:]), sep="", end="", file=sys.stderr)
         print(*traceback.format_exception_only(error), sep="", end="", file=sys.stderr)
