@@ -241,18 +241,11 @@ def _shapes(heap: Heap, cycles: list[list[int]], held: list[int]) -> list[Shape]
     return sorted(shapes, key=lambda shape: (-shape.bytes, -shape.objects))
 
 
-def types_grown(before: dict[str, int]) -> dict[str, int]:
-    """How many more objects of each type there are than `before` says, which is brought up to date.
-
-    objgraph collects before it counts, and so would destroy what is to be counted: here it cannot.
-    """
-    with collector_off(), objgraph_on() as objgraph:
-        grown = objgraph.growth(limit=sys.maxsize, peak_stats=before, shortnames=False)
-    return {name: more for name, _, more in grown}
-
-
 def type_counts() -> dict[str, int]:
-    """How many objects of each type the collector lists, by their full names."""
+    """How many objects of each type the collector lists, by their full names.
+
+    Nothing is collected, by objgraph or otherwise, and so nothing destroyed that is to be counted.
+    """
     with collector_off(), objgraph_on() as objgraph:
         counts: dict[str, int] = objgraph.typestats(shortnames=False)
     return counts

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autodiff import Variable, square, using_mode
-from experiments.census import arrays, components, take_census, types_grown
+from experiments.census import arrays, components, objgraph_on, take_census, type_counts
 
 
 class Node:
@@ -190,13 +190,18 @@ def test_components_are_what_reaches_one_another(graph):
     assert all(place[m] <= place[n] for n in among for m in edges[n] if m in among)
 
 
-def test_growth_is_counted_without_a_collection():
-    before = {}
-    types_grown(before)
+def test_types_are_counted_without_a_collection():
+    before = type_counts()
     alive = [ring(2) for _ in range(5)]
-    grown = types_grown(before)
-    assert grown[f"{Node.__module__}.Node"] == 10
+    name = f"{Node.__module__}.Node"
+    assert type_counts()[name] - before.get(name, 0) == 10
     assert all(ref() is not None for ref in alive)
-    import objgraph
 
+
+def test_objgraph_cannot_collect_while_it_is_lent():
+    alive = ring(2)
+    with objgraph_on(lambda node: [alive]) as objgraph:
+        assert objgraph.growth(peak_stats={})
+        assert objgraph.find_backref_chain(1, lambda node: node is alive) == [alive, 1]
+    assert alive() is not None
     assert objgraph.gc is gc
