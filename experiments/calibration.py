@@ -92,27 +92,25 @@ class Gate:
     bound: Bound
 
 
-_ARRAYS = (BLANK, "held", "untouched", "views", TRANSIENT)
-_PEAKS = (BLANK, "held", "untouched", TRANSIENT)
 _HELD = (BLANK, "held")
+_ARRAYS = (*_HELD, "untouched", "views", TRANSIENT)
+_PEAKS = (*_HELD, "untouched", TRANSIENT)
 _CYCLES = (BLANK, "cycles")
+_FORGOTTEN = (BLANK, "forgotten")
+_LEFT = (*_CYCLES, "forgotten")
+_CHAINS = (BLANK, "squares")
+_GROWING = (BLANK, "growing")
+_TIMES = (BLANK, "known_time")
 
 GATES: Sequence[Gate] = (
     Gate("traced", "live_after_forward_array_bytes", "arrays held", "live_bytes", _ARRAYS, EXACT),
-    Gate(
-        "traced",
-        "left_array_bytes",
-        "arrays left in cycles or forgotten",
-        "left_bytes",
-        (*_CYCLES, "forgotten"),
-        EXACT,
-    ),
+    Gate("traced", "left_array_bytes", "arrays left behind", "left_bytes", _LEFT, EXACT),
     Gate(
         "traced",
         "left_after_collection_array_bytes",
-        "arrays forgotten",
+        "arrays never freed",
         "kept_bytes",
-        (*_CYCLES, "forgotten"),
+        _LEFT,
         EXACT,
     ),
     Gate(
@@ -136,46 +134,11 @@ GATES: Sequence[Gate] = (
     Gate("cycles", "cycle_count", "cycles", "cycles_count", _CYCLES, EXACT),
     Gate("cycles", "cycle_objects_count", "objects in cycles", "objects_count", _CYCLES, EXACT),
     Gate("cycles", "cycle_bytes", "arrays held by cycles", "left_bytes", _CYCLES, EXACT),
-    Gate(
-        "cycles",
-        "collected_objects_count",
-        "objects collected",
-        "objects_count",
-        _CYCLES,
-        EXACT,
-    ),
-    Gate(
-        "collector",
-        "collector_runs_count",
-        "runs of the collector",
-        "runs_count",
-        _CYCLES,
-        EXACT,
-    ),
-    Gate(
-        "collector",
-        "collector_collected_count",
-        "objects that it freed",
-        "freed_count",
-        _CYCLES,
-        EXACT,
-    ),
-    Gate(
-        "operations",
-        "floor_bytes",
-        "floor of a chain",
-        "floor_bytes",
-        (BLANK, "squares"),
-        EXACT,
-    ),
-    Gate(
-        "operations",
-        "operation_count",
-        "operations",
-        "operations_count",
-        (BLANK, "squares"),
-        EXACT,
-    ),
+    Gate("cycles", "collected_objects_count", "objects collected", "objects_count", _CYCLES, EXACT),
+    Gate("collector", "collector_runs_count", "runs", "runs_count", _CYCLES, EXACT),
+    Gate("collector", "collector_collected_count", "objects freed", "freed_count", _CYCLES, EXACT),
+    Gate("operations", "floor_bytes", "floor of a chain", "floor_bytes", _CHAINS, EXACT),
+    Gate("operations", "operation_count", "operations", "operations_count", _CHAINS, EXACT),
     Gate(
         "lifetimes",
         "timeline_live_after_forward_bytes",
@@ -185,43 +148,22 @@ GATES: Sequence[Gate] = (
         EXACT,
     ),
     Gate("lifetimes", "timeline_peak_bytes", "peaks", "live_bytes", (*_HELD, "squares"), NUMBERS),
-    Gate(
-        "lifetimes",
-        "timeline_left_bytes",
-        "arrays left in cycles or forgotten",
-        "left_bytes",
-        (*_CYCLES, "forgotten"),
-        EXACT,
-    ),
-    Gate("objects", TYPE, "objects of a type", "grown_count", (BLANK, "growing"), EXACT),
-    Gate(
-        "objects",
-        "tracked_objects_count",
-        "objects of all types",
-        "grown_count",
-        (BLANK, "growing"),
-        FEW,
-    ),
+    Gate("lifetimes", "timeline_left_bytes", "arrays left behind", "left_bytes", _LEFT, EXACT),
+    Gate("objects", TYPE, "objects of a type", "grown_count", _GROWING, EXACT),
+    Gate("objects", "tracked_objects_count", "objects of all types", "grown_count", _GROWING, FEW),
     Gate(
         "objects",
         "grown_objects_per_step_count",
-        "objects more, each step",
+        "objects a step",
         "grown_per_step_count",
         ("growing",),
         EXACT,
     ),
-    Gate(
-        "objects",
-        NAMED,
-        "arrays whose holder it names",
-        "holders_count",
-        (BLANK, "forgotten"),
-        EXACT,
-    ),
+    Gate("objects", NAMED, "holders named", "holders_count", _FORGOTTEN, EXACT),
     Gate("lines", "largest_line_bytes", "growth at a line", "resident_bytes", _HELD, PAGES),
     Gate("native", "native_peak_bytes", "peaks", "live_bytes", _PEAKS, TAKEN),
-    Gate("clock", "wall_seconds", "elapsed time", "wall_seconds", (BLANK, "known_time"), TIMED),
-    Gate("clock", "cpu_seconds", "processor time", "cpu_seconds", (BLANK, "known_time"), TIMED),
+    Gate("clock", "wall_seconds", "elapsed time", "wall_seconds", _TIMES, TIMED),
+    Gate("clock", "cpu_seconds", "processor time", "cpu_seconds", _TIMES, TIMED),
 )
 
 
