@@ -125,7 +125,9 @@ def begun(folder):
 
 @posix
 def test_a_runner_killed_at_any_moment_loses_no_finished_trial(tmp_path):
-    trials = [a_trial(specimens.witnessed, folder=str(tmp_path), repeat=n) for n in range(6)]
+    trials = [
+        a_trial(specimens.witnessed, folder=str(tmp_path), seconds=0.4, repeat=n) for n in range(8)
+    ]
     path, moments = tmp_path / RECORDS, random.Random(3)
     kept, kills = b"", 0
     while True:
@@ -133,7 +135,7 @@ def test_a_runner_killed_at_any_moment_loses_no_finished_trial(tmp_path):
         before = len(begun(tmp_path))
         with running(trials, tmp_path, jobs=1 + kills % 2) as runner:
             try:
-                ended = runner.wait(moments.uniform(0.3, 1.8) if kills < 4 else 60)
+                ended = runner.wait(moments.uniform(0.2, 1.3) if kills < 4 else 60)
             except subprocess.TimeoutExpired:
                 runner.kill()
                 ended, kills = None, kills + 1
@@ -145,8 +147,8 @@ def test_a_runner_killed_at_any_moment_loses_no_finished_trial(tmp_path):
         if ended is not None:
             break
     assert ended == 0
-    assert kills >= 3
-    assert Counter(r.trial.repeat for r in read_records(path)) == Counter(range(6))
+    assert kills == 4
+    assert Counter(r.trial.repeat for r in read_records(path)) == Counter(range(8))
     assert {r.outcome for r in read_records(path)} == {"ok"}
 
 
