@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import weakref
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 from statistics import median
 from typing import Any
 
 from experiments.census import Array, type_counts
 from experiments.instruments.instrument import Instrument
-from experiments.references import take_references
+from experiments.references import Held, take_references
 
 MOST_TYPES = 30  # in a record
 MOST_ARRAYS = 40  # that are looked at, the largest first
 MOST_HOLDERS = 8  # in a record: arrays that are alike, and held alike, count as one
+
+_PLACE = re.compile(r"\[\d+\]")
 
 
 class Objects(Instrument):
@@ -62,9 +65,7 @@ class Objects(Instrument):
         """The largest of the arrays that have come since the baseline, and who holds them."""
         references = take_references()
         new = [a for a in references.arrays() if not self._was_there(a) and a.nbytes]
-        alike = Counter(references.held(new[:MOST_ARRAYS]))
-        rows = [{**asdict(held), "count": n} for held, n in alike.items()]
-        return json.dumps(rows[:MOST_HOLDERS])
+        return json.dumps(alike(references.held(new[:MOST_ARRAYS]))[:MOST_HOLDERS])
 
     def _was_there(self, array: Array) -> bool:
         known = self._old.get(id(array))
@@ -90,6 +91,18 @@ class Objects(Instrument):
             self.unavailable["grown_objects_per_step_count"] = (
                 "growth shows from step to step, and the workload has one step"
             )
+
+
+def alike(arrays: Sequence[Held]) -> list[dict[str, Any]]:
+    """Arrays of one kind that are held alike, but for their place in a list, as one row."""
+    groups: dict[Held, list[Held]] = {}
+    for held in arrays:
+        anywhere = replace(held, why=_PLACE.sub("[…]", held.why))
+        groups.setdefault(anywhere, []).append(held)
+    return [
+        {**asdict(group[0] if len(set(group)) == 1 else anywhere), "count": len(group)}
+        for anywhere, group in groups.items()
+    ]
 
 
 def growth(steps: Sequence[Mapping[str, int]]) -> list[dict[str, Any]]:
