@@ -1,6 +1,6 @@
 """The pytest plugin, in test suites of its own: what it fails, what it says, what it leaves alone.
 
-The suites run in this process, so that the plugin's own cleaning up shows, too.
+A suite runs in a process of its own, where there is little else for the plugin to look through.
 """
 
 from __future__ import annotations
@@ -57,21 +57,35 @@ def loop(mode):
 """
 
 
+OPTIONS = ("-p", "experiments.pytest_plugin", "--strict-markers")
+
+
 @pytest.fixture
 def suite(pytester):
     """Runs a test file with the plugin, and gives the result."""
 
     def run(source, *options):
         pytester.makepyfile(source)
-        return pytester.runpytest("-p", "experiments.pytest_plugin", "--strict-markers", *options)
+        return pytester.runpytest_subprocess(*OPTIONS, *options)
 
-    was_on, frozen, tracing = gc.isenabled(), gc.get_freeze_count(), tracemalloc.is_tracing()
-    yield run
-    assert (gc.isenabled(), gc.get_freeze_count(), tracemalloc.is_tracing()) == (
-        was_on,
-        frozen,
-        tracing,
+    return run
+
+
+def test_everything_is_as_it_was_whatever_the_tests_did(pytester):
+    def state():
+        return gc.isenabled(), gc.get_freeze_count(), tracemalloc.is_tracing()
+
+    pytester.makepyfile(
+        "import pytest\n"
+        "@pytest.mark.no_cycles\n"
+        "def test_passes(): pass\n"
+        "@pytest.mark.no_cycles\n"
+        "@pytest.mark.peak_below('1 MB')\n"
+        "def test_fails(): raise ValueError\n"
     )
+    before = state()
+    pytester.runpytest_inprocess(*OPTIONS).assert_outcomes(passed=1, failed=1)
+    assert state() == before
 
 
 def test_strong_references_fail_and_weak_ones_pass(suite):
