@@ -134,7 +134,10 @@ def test_the_section_shows_growth_and_holders():
     section = objects([made_up_record(**details)])
     tables = [block for block in section.blocks if isinstance(block, Table)]
     figures, grown, held, types = (table.rows for table in tables)
-    assert figures == [["step16", "3", "12"]]
+    assert [row[:3] for row in figures] == [
+        ["step16", "more at each step", "3"],
+        ["step16", "left at the end", "12"],
+    ]
     assert grown == [["step16", "m.Node", "3", "9"]]
     assert held[0][2:] == ["4 × 7.81\u202fKiB (1000, <f8)", "module m, global KEPT"]
     assert types == [["m.Node", "12"]]

@@ -22,8 +22,9 @@ from experiments.report.words import (
 from experiments.trial import Record
 
 TITLE = "What the collector did"
+RUNS = "collector_runs_count"
 READINGS = {
-    "collector_runs_count": "runs",
+    RUNS: "runs",
     "collector_collected_count": "objects freed",
     "collector_pause_seconds": "pauses in all",
     "longest_pause_seconds": "longest pause",
@@ -48,10 +49,12 @@ def collector(records: Sequence[Record], calibrations: Calibrations = UNCALIBRAT
 
 def _table(records: Sequence[Record], arms: Sequence[Arm], calibrations: Calibrations) -> Table:
     alone = share_collector(arms)
+    runs = of_reading(records, RUNS)
+    at_rest = [a for a in arms if a in runs and not runs[a].high]
     rows = []
-    for a in arms:
-        name = arm_text(a, alone=alone)
-        for reading, words in READINGS.items():
+    for a in (a for a in arms if a not in at_rest[1:]):
+        name = ", ".join(arm_text(one, alone=alone) for one in (at_rest if a in at_rest else [a]))
+        for reading, words in (READINGS if a not in at_rest else {RUNS: READINGS[RUNS]}).items():
             found, formatted = of_reading(records, reading).get(a), format_of(reading)
             if found is None:
                 missing = why_absent(records, a, reading, "collector")

@@ -18,7 +18,7 @@ def findings(
     records: Sequence[Record],
     doubted: Sequence[str] = (),
 ) -> str:
-    """The same story as the page's, with a table in place of each chart."""
+    """The same story as the page's, with a table in place of each chart, and no other detail."""
     parts = [
         "# Memory modes compared" + (f": {', '.join(a.study for a in asked)}" if asked else "")
     ]
@@ -51,6 +51,8 @@ def _block(block: Block, level: int) -> Iterator[str]:
     match block:
         case Text(words, tone):
             yield SIGNS[tone] + words
+        case Table(caption=caption, folded=True):
+            yield f"*{caption}: in `report.html`.*"
         case Table():
             yield _table(block)
         case Verbatim(caption, lines):

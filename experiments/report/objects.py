@@ -8,7 +8,7 @@ from typing import Any
 
 from experiments.estimates import Arm, arm, of_reading
 from experiments.report.absence import why_absent
-from experiments.report.accuracy import UNCALIBRATED, Calibrations
+from experiments.report.accuracy import COLUMN, UNCALIBRATED, Calibrations, error_text
 from experiments.report.blocks import Block, Section, Table, Text
 from experiments.report.looks import in_order
 from experiments.report.words import (
@@ -17,6 +17,7 @@ from experiments.report.words import (
     arm_text,
     bytes_text,
     count_text,
+    range_text,
     share_collector,
 )
 from experiments.trial import Record
@@ -27,8 +28,8 @@ LEAD = (
     "like. What holds an array is told link by link, from something with a name to the array."
 )
 FIGURES = {
-    "grown_objects_per_step_count": "More at each step",
-    "tracked_objects_count": "Left at the end",
+    "grown_objects_per_step_count": "more at each step",
+    "tracked_objects_count": "left at the end",
 }
 WHEN = {"alive": "after the last step", "left": "left at the end"}
 TYPES = 12
@@ -41,7 +42,7 @@ def objects(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED
         return Section(
             TITLE, [Text("Not measured: this run has no `objects` trial of it.", "note")]
         )
-    blocks: list[Block] = [_figures(records, arms), *_growth(records, arms)]
+    blocks: list[Block] = [_figures(records, arms, calibrations), *_growth(records, arms)]
     blocks += [*_holders(records, arms), *_types(records, arms)]
     return Section(TITLE, blocks, lead=LEAD)
 
@@ -59,17 +60,23 @@ def details(records: Sequence[Record], where: Arm, name: str) -> Any:
     return next(found, None)
 
 
-def _figures(records: Sequence[Record], arms: Sequence[Arm]) -> Table:
+def _figures(records: Sequence[Record], arms: Sequence[Arm], calibrations: Calibrations) -> Table:
     alone = share_collector(arms)
     rows = []
     for a in arms:
-        cells = []
-        for reading in FIGURES:
-            found = of_reading(records, reading).get(a)
-            absent = why_absent(records, a, reading, "objects") if found is None else ""
-            cells.append(absent or count_text(found.median if found else 0))
-        rows.append([arm_text(a, alone=alone), *cells])
-    return Table("Objects that the collector lists", ["Mode", *FIGURES.values()], rows)
+        for reading, words in FIGURES.items():
+            name, found = arm_text(a, alone=alone), of_reading(records, reading).get(a)
+            if found is None:
+                missing = why_absent(records, a, reading, "objects")
+                rows.append([name, words, missing, NONE, NONE, NONE])
+                continue
+            error, spread = (
+                error_text(calibrations, "objects", reading),
+                range_text(found, count_text),
+            )
+            rows.append([name, words, count_text(found.median), error, spread, count_text(found.n)])
+    columns = ["Mode", "Figure", "Median", COLUMN, "Lowest to highest", "Trials"]
+    return Table("Objects that the collector lists", columns, rows, 2)
 
 
 def _growth(records: Sequence[Record], arms: Sequence[Arm]) -> list[Block]:
