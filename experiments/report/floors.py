@@ -127,7 +127,7 @@ def _table(
     figures = ["Peak", COLUMN, "Floor L*", "Peak / L*", "Lowest to highest", "Trials"]
     columns = ["Workload", "Mode", *figures]
     return Table(
-        "Peak, with the error of `traced`, beside the floor", columns, rows, 2, folded=True
+        "Peak, with the error of the instrument, beside the floor", columns, rows, 2, folded=True
     )
 
 

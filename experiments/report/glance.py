@@ -143,5 +143,6 @@ def _in_words(records: Sequence[Record], calibrations: Calibrations) -> list[str
                 instead="`step18`",
             )
         )
-    said.append(equal_in_words(records))
+    if any(r.results for r in records):
+        said.append(equal_in_words(records))
     return [" ".join(said)]
