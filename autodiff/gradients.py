@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import weakref
 from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -126,6 +127,8 @@ def propagate(
         for i, variable in function.live_outputs():
             retained.append((variable, own(gys, i)))
 
+    ends = [function_of(source) for source, _ in roots]
+    outlived: list[weakref.ref[Variable]] = []  # of results, by the graph behind them
     while roots:
         queue.push(roots[-1][0])
         table.add(roots[-1][0], [roots.pop()[1]])
@@ -147,6 +150,7 @@ def propagate(
                 sources = function.sources
                 gxs = function.input_gradients(gys, create_graph)
                 mode.release(function, gys, retain)
+                function.note_outlived(outlived)
                 del gys, function  # so that what they held goes before the next rule runs
                 for source in reversed(sources):
                     if source is None or gxs[-1] is None:
@@ -156,4 +160,7 @@ def propagate(
                         queue.push(source)
     finally:
         differentiating.reset(token)
+    for end in ends:
+        if end is not None and outlived:
+            end._outlived = outlived  # so that unchain_backward finds them with no graph left
     return table | seen, retained

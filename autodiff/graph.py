@@ -58,7 +58,16 @@ class Function:
     Source: steps 2, 11, 12, 13, 16 and 17 of the book.
     """
 
-    __slots__ = ("generation", "_sources", "_specs", "_kept", "_inputs", "_links", "__weakref__")
+    __slots__ = (
+        "generation",
+        "_sources",
+        "_specs",
+        "_kept",
+        "_inputs",
+        "_links",
+        "_outlived",
+        "__weakref__",
+    )
 
     saves: ClassVar[tuple[int, ...] | None] = None
 
@@ -68,6 +77,7 @@ class Function:
     _kept: tuple[Any, ...]  # what `saves` names, in that order
     _inputs: tuple[Any, ...] | None  # the inputs whole, where the mode keeps them
     _links: tuple[Link, ...]
+    _outlived: list[weakref.ref[Variable]]  # by the graph behind it, once that is released
 
     def forward(self, *xs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
@@ -234,6 +244,11 @@ class Function:
         """Let go of the graph before this Function, and of the arrays that were kept."""
         self._sources = self._inputs = None
         self._kept = ()
+
+    def note_outlived(self, found: list[weakref.ref[Variable]]) -> None:
+        """Take down whether its outputs are held by somebody, now that it is released."""
+        if self._sources is None:
+            found += [weakref.ref(variable) for _, variable in self.live_outputs()]
 
     def _end_at(self, output: int, leaf: Leaf) -> None:
         """Hand gradients of an output to a Leaf from now on, not to this Function."""

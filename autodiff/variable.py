@@ -141,7 +141,12 @@ class Variable:
         stack = list(found)
         while stack:
             function = stack.pop()
-            if function is None or function._sources is None:
+            if function is None:
+                continue
+            if function._sources is None:  # a backward has released the graph behind it
+                for outlived in getattr(function, "_outlived", ()):
+                    if (variable := outlived()) is not None:
+                        variable.unchain()
                 continue
             before = {function_of(source) for source in function._sources} - found
             found |= before

@@ -390,6 +390,35 @@ def test_unchain_backward_makes_leaves_of_all_before_and_of_itself(mode: MemoryM
     assert x.grad is None
 
 
+def test_unchain_backward_comes_after_a_backward_that_released_the_graph(
+    mode: MemoryMode,
+) -> None:
+    """In the order of the book's step 59: a state that is held goes on as a leaf, in every mode."""
+    x = of(2)
+    state = ad.square(x)
+    for _ in range(3):
+        state = ad.square(state) * 0.25
+        loss = state * 2
+        loss.backward()
+        loss.unchain_backward()
+        assert state.creator is None
+        assert loss.creator is None
+    x.cleargrad()
+    state.cleargrad()
+    (state * state).backward()
+    assert number(state.grad) == 2 * number(state.data)
+    assert x.grad is None
+
+
+def test_a_released_graph_that_was_not_unchained_is_still_an_error() -> None:
+    with using_mode("lean"):
+        x = of(2)
+        state = ad.square(x)
+        (state * 2).backward()
+        with pytest.raises(RuntimeError, match="released this graph"):
+            (state * 3).backward()
+
+
 def test_unchain_backward_frees_what_the_graph_kept(mode: MemoryMode) -> None:
     x = Variable(np.ones(100))
     a = ad.sin(ad.exp(x))
