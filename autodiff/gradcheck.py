@@ -10,7 +10,7 @@ import numpy as np
 
 from autodiff.arrays import Array
 from autodiff.config import using_config
-from autodiff.variable import Variable, grad
+from autodiff.variable import Variable, as_constant, grad
 
 
 def numerical_diff(f: Callable[[Variable], Variable], x: Variable, eps: float = 1e-4) -> Array:
@@ -38,7 +38,7 @@ class GradientCheck:
 
     agree: bool
     input: int  # the number of the first input where they differ; -1 for none
-    order: int  # 1: the gradient, 2: the gradient of the gradient
+    order: int  # 1: the gradient, 2: the gradient of the gradient, and so on
     gradient: Any  # there, from the engine
     difference: Any  # there, from finite differences
 
@@ -67,11 +67,12 @@ def gradient_check(
     """Compare the gradients of a function with finite differences; a result that is true or false.
 
     inputs: where to check; integer data is not differentiated. order: 2 checks the gradients of the
-    gradients, too. They agree where |a - b| <= atol + rtol |b|. Inputs, and their grad, are left as
-    they are. Source: step 10 of the book.
+    gradients, too, 3 those of these, and so on. They agree where |a - b| <= atol + rtol |b|. Inputs
+    and their grad are left as they are. Source: step 10 of the book.
+    Raises ValueError for an order that is no such number.
     """
-    if order not in (1, 2):
-        raise ValueError(f"order = {order!r}: allowed are 1 and 2")
+    if order not in range(1, 10):
+        raise ValueError(f"order = {order!r}: allowed are 1, 2, 3 and so on")
     points = [x.data if isinstance(x, Variable) else np.asarray(x) for x in inputs]
     weights = _weights(f, points)
 
@@ -79,21 +80,36 @@ def gradient_check(
         y: Variable = (f(*xs) * weights).sum()
         return y
 
-    found = _first_order(weighted, points, 1, eps, rtol, atol)
-    if order == 1 or not found:
-        return found
-    for i in _floats(points):
+    return _from_order(1, order, weighted, points, (eps, rtol, atol))
 
-        def gradient(*xs: Variable, i: int = i) -> Variable:
-            with using_config("enable_backprop", True):
-                (gx,) = grad(weighted(*xs), xs[i], create_graph=True)
-            return Variable(np.zeros_like(xs[i].data)) if gx is None else gx
 
-        slope = np.random.default_rng(i).uniform(0.5, 1.5, points[i].shape)
-        found = _first_order(lambda *xs: (gradient(*xs) * slope).sum(), points, 2, eps, rtol, atol)  # noqa: B023
+def _from_order(
+    first: int,
+    last: int,
+    f: Callable[..., Variable],
+    points: list[Array],
+    within: tuple[float, float, float],
+) -> GradientCheck:
+    """Check a function whose result is one number, then its derivatives alike, up to an order."""
+    found = _at_order(first, f, points, *within)
+    for i in _floats(points) if first < last else ():
         if not found:
-            return found
+            break
+        found = _from_order(first + 1, last, _slope(f, points, i), points, within)
     return found
+
+
+def _slope(f: Callable[..., Variable], points: list[Array], i: int) -> Callable[..., Variable]:
+    """The derivative of a function along a direction in its input i."""
+    direction = np.random.default_rng(i).uniform(0.5, 1.5, points[i].shape)
+
+    def slope(*xs: Variable) -> Variable:
+        with using_config("enable_backprop", True):
+            y = f(*xs)
+            (gx,) = grad(y, xs[i], create_graph=True) if y.requires_grad else (None,)
+            return as_constant(np.zeros(())) if gx is None else (gx * direction).sum()
+
+    return slope
 
 
 def _weights(f: Callable[..., Variable], points: list[Array]) -> Array:
@@ -112,10 +128,10 @@ def _floats(points: list[Array]) -> list[int]:
     return [i for i, x in enumerate(points) if x.dtype.kind == "f"]
 
 
-def _first_order(
+def _at_order(
+    order: int,
     f: Callable[..., Variable],
     points: list[Array],
-    order: int,
     eps: float,
     rtol: float,
     atol: float,
