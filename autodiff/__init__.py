@@ -15,13 +15,16 @@ memory      MemoryMode, MODES: what the graph keeps alive, until when
 config      Config, using_config, using_mode, no_grad: what is in force
 functions   every operation, from abs to where; NumPy's functions on Variables are these, too
 checkpoint  recompute a part of the graph instead of keeping it
+derivatives jacobian, hessian, hvp, vjp: derivatives of a function
 gradcheck   numerical_diff, gradient_check: gradients against finite differences
 arrays      what the engine asks of plain arrays
+nn          layers, optimizers, data: import it by its own name
 """
 
 from autodiff.arrays import as_array
 from autodiff.checkpoint import checkpoint
 from autodiff.config import Config, no_grad, test_mode, using_config, using_mode
+from autodiff.derivatives import hessian, hvp, jacobian, vjp
 from autodiff.functions import *
 from autodiff.gradcheck import gradient_check, numerical_diff
 from autodiff.graph import Function
@@ -51,6 +54,9 @@ __all__ = [
     "getitem",
     "grad",
     "gradient_check",
+    "hessian",
+    "hvp",
+    "jacobian",
     "leaky_relu",
     "linear",
     "log",
@@ -67,6 +73,7 @@ __all__ = [
     "neg",
     "no_grad",
     "numerical_diff",
+    "overlay",
     "pad",
     "pow",
     "rdiv",
@@ -84,6 +91,7 @@ __all__ = [
     "square",
     "squeeze",
     "stack",
+    "standardize",
     "sub",
     "sum",
     "sum_to",
@@ -96,5 +104,7 @@ __all__ = [
     "using_config",
     "using_mode",
     "var",
+    "vjp",
     "where",
+    "windows",
 ]

@@ -31,7 +31,7 @@ from autodiff import (
     using_mode,
 )
 from autodiff.arrays import gradient_dtype
-from autodiff.functions import elementwise, losses, products, reductions, shapes
+from autodiff.functions import elementwise, losses, products, reductions, shapes, sliding
 from autodiff.functions.numpy_protocol import OPERATIONS
 from autodiff.functions.per_input import PerInput
 
@@ -362,6 +362,68 @@ def padded(draw: st.DrawFn) -> Case:
 
 
 @st.composite
+def slid(draw: st.DrawFn) -> tuple[Shape, Shape, Shape, Shape]:
+    """The shape of windows and of what they are cut of; their size and stride."""
+    side = st.integers(1, 2)
+    lead = draw(hnp.array_shapes(min_dims=0, max_dims=1, max_side=2)) if draw(side) > 1 else ()
+    size, stride = draw(st.tuples(side, side)), draw(st.tuples(side, side))
+    number = draw(st.tuples(side, side))
+    spare = [draw(st.integers(0, d - 1)) for d in stride]  # what no window reaches
+    sides = zip(size, number, stride, spare, strict=True)
+    whole = [n + (k - 1) * d + more for n, k, d, more in sides]
+    return (*lead, *number, *size), (*lead, *whole), size, stride
+
+
+@st.composite
+def windowed(draw: st.DrawFn) -> Case:
+    _, whole, size, stride = draw(slid())
+    return Case(draw(spread([whole])), {"size": size, "stride": stride})
+
+
+@st.composite
+def overlaid(draw: st.DrawFn) -> Case:
+    cut, whole, _, stride = draw(slid())
+    return Case(draw(spread([cut])), {"shape": whole, "stride": stride})
+
+
+def places(shape: Shape, size: Shape, stride: Shape) -> list[tuple[Shape, Any]]:
+    """Where each window is: its number down and along, and the slice that it is."""
+    (h, w), (m, n), (down, along) = shape[-2:], size, stride
+    return [
+        ((i, j), (..., slice(top, top + m), slice(left, left + n)))
+        for i, top in enumerate(range(0, h - m + 1, down))
+        for j, left in enumerate(range(0, w - n + 1, along))
+    ]
+
+
+def windows_of_arrays(x: Array, size: Shape, stride: Shape) -> Array:
+    found = places(x.shape, size, stride)
+    last = found[-1][0]
+    y = np.empty((*x.shape[:-2], last[0] + 1, last[1] + 1, *size), x.dtype)
+    for (i, j), window in found:
+        y[..., i, j, :, :] = x[window]
+    return y
+
+
+def overlay_of_arrays(x: Array, shape: Shape, stride: Shape) -> Array:
+    y = np.zeros(shape, x.dtype)
+    for (i, j), window in places(shape, x.shape[-2:], stride):
+        y[window] += x[..., i, j, :, :]
+    return y
+
+
+@st.composite
+def standardized(draw: st.DrawFn) -> Case:
+    shape = draw(any_shape(min_side=1))
+    return Case(draw(spread([shape])), {"axis": draw(axes_of(shape)), "eps": 0.1})
+
+
+def standardized_arrays(x: Array, axis: Any, eps: float) -> tuple[Array, Array]:
+    scale = 1 / np.sqrt(np.var(x, axis, keepdims=True) + eps)
+    return (x - np.mean(x, axis, keepdims=True)) * scale, scale
+
+
+@st.composite
 def classified(draw: st.DrawFn) -> Case:
     n, classes = draw(st.integers(1, 4)), draw(st.integers(1, 3))
     right = draw(hnp.arrays(np.int64, n, elements=st.integers(0, classes - 1)))
@@ -381,7 +443,7 @@ def paired(draw: st.DrawFn) -> Case:
 
 # The table ----------------------------------------------------------------------------------------
 
-E, L, P, R, S = elementwise, losses, products, reductions, shapes
+E, L, P, R, S, W = elementwise, losses, products, reductions, shapes, sliding
 
 ROWS = [
     Row("abs", np.absolute, unary(), (E.Abs,)),
@@ -437,6 +499,7 @@ ROWS = [
     Row("max", np.max, reduction(), (R.Max,)),
     Row("mean", np.mean, reduction(), (R.Mean,)),
     Row("min", np.min, reduction(), (R.Min,)),
+    Row("standardize", standardized_arrays, standardized(), (R.Standardize,), exact=False),
     Row("sum", np.sum, reduction(at_least=0), (R.Sum,)),
     Row("var", np.var, reduction(ddofs=[0, 1]), (R.Var,)),
     Row("dot", np.dot, dotted(), (P.TensorDot, E.Mul), exact=False),
@@ -482,6 +545,8 @@ ROWS = [
     Row("sum_to", summed, narrowed(), (S.SumTo,), exact=False),
     Row("swapaxes", np.swapaxes, swapped(), (S.SwapAxes,)),
     Row("transpose", np.transpose, transposed(), (S.Transpose,)),
+    Row("overlay", overlay_of_arrays, overlaid(), (W.Overlay,), exact=False),
+    Row("windows", windows_of_arrays, windowed(), (W.Windows,)),
     Row(
         "log_softmax",
         lambda x, axis: x - np.log(np.sum(np.exp(x), axis=axis, keepdims=True)),
@@ -515,7 +580,7 @@ def each(rows: Sequence[Row] = ROWS) -> pytest.MarkDecorator:
 # Properties ---------------------------------------------------------------------------------------
 
 
-FAMILIES = {PerInput, R.Reduction, R.Extreme, S.Indexed}  # what Functions have in common
+FAMILIES = {PerInput, R.Reduction, R.Extreme, S.Indexed, W.Sliding}  # what Functions have in common
 
 
 def below(cls: type[Function]) -> set[type[Function]]:
@@ -580,7 +645,7 @@ def test_forward_is_numpys(row: Row, data: st.DataObject) -> None:
 @each()
 @given(data=st.data())
 @settings(max_examples=6)
-def test_gradients_are_those_of_finite_differences_to_second_order(
+def test_gradients_are_those_of_finite_differences_to_third_order(
     row: Row, data: st.DataObject
 ) -> None:
     case = data.draw(row.cases)
@@ -592,7 +657,7 @@ def test_gradients_are_those_of_finite_differences_to_second_order(
             row(*(next(given) if is_float(x) else x for x in case.operands), **case.options)
         )
 
-    found = gradient_check(f, *floats, order=2)
+    found = gradient_check(f, *floats, order=3)
     assert found, str(found)
 
 

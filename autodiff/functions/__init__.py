@@ -2,7 +2,8 @@
 
 elementwise   add, exp, where, ...       reductions   sum, max, logsumexp, ...
 shapes        reshape, getitem, ...      products     matmul, tensordot, linear, ...
-losses        softmax and losses         per_input    rules in one part for each input
+losses        softmax and losses         sliding      windows that slide over two axes
+per_input     rules in one part for each input
 operators     Variable's operators       numpy_protocol   NumPy's functions on Variables
 """
 
@@ -12,3 +13,4 @@ from autodiff.functions.losses import *
 from autodiff.functions.products import *
 from autodiff.functions.reductions import *
 from autodiff.functions.shapes import *
+from autodiff.functions.sliding import *

@@ -11,7 +11,7 @@ from autodiff.functions.numpy_protocol import implements
 from autodiff.graph import Function
 from autodiff.variable import Operand, Variable
 
-__all__ = ["logsumexp", "max", "mean", "min", "sum", "var"]
+__all__ = ["logsumexp", "max", "mean", "min", "standardize", "sum", "var"]
 
 Axis: TypeAlias = "int | tuple[int, ...] | None"
 
@@ -181,3 +181,42 @@ class LogSumExp(Reduction):
 def logsumexp(x: Operand, axis: Axis = None, keepdims: bool = False) -> Variable:
     """The logarithm of the sum of e ** x over axes."""
     return LogSumExp(axis, keepdims)(x)
+
+
+class Standardize(Reduction):
+    """y = (x - mean) r, and r = 1 / sqrt(variance + eps), over axes.
+
+    gx = r (gy - mean(gy) - y mean(gy y)) - gr r^2 y / n.
+    """
+
+    __slots__ = ("eps",)
+    saves = (1, 2)
+
+    def __init__(self, axis: Axis, eps: float) -> None:
+        super().__init__(axis, keepdims=True)
+        self.eps = eps
+
+    def reduce(self, x: Any) -> Any:
+        y = x - np.mean(x, axis=self.axis, keepdims=True)
+        r = 1 / np.sqrt(np.mean(np.square(y), axis=self.axis, keepdims=True) + self.eps)
+        y *= r
+        return y, r
+
+    def backward(self, gy: Any, gr: Any) -> Any:
+        y, r = self.saved
+        tilt = np.mean(gy * y, axis=self.axis, keepdims=True)
+        tilt += gr * r / self.count
+        gx = gy - np.mean(gy, axis=self.axis, keepdims=True)
+        gx -= y * tilt
+        gx *= r
+        return gx
+
+
+def standardize(x: Operand, axis: Axis = None, eps: float = 1e-5) -> tuple[Variable, Variable]:
+    """x with mean 0 and variance 1 over axes, and what its distance from the mean was scaled by.
+
+    eps: added to the variance, so that equal elements do not divide by zero.
+    Source: Ioffe and Szegedy 2015 (batch normalisation); step 3 of its algorithm.
+    """
+    y, scale = Standardize(axis, eps)(x)
+    return y, scale
