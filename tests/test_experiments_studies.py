@@ -19,7 +19,7 @@ from experiments.trial import COLLECTOR_PHASES, Trial
 from experiments.workloads import WORKLOADS
 
 TIMERS = ("clock", "collector")
-NAMES = ["ladder", "collector", "cycles", "no_grad", "pythons", "retain_grad"]
+NAMES = ["ladder", "collector", "cycles", "networks", "no_grad", "pythons", "retain_grad"]
 
 
 @pytest.fixture(params=NAMES)
@@ -45,14 +45,20 @@ def test_the_report_repeats_the_question(study: Study) -> None:
     assert ASKED[study.name].question == study.question
 
 
-def test_the_ladder_is_every_mode_on_every_workload_with_every_instrument() -> None:
+def test_the_ladder_is_every_mode_on_each_workload_with_every_instrument() -> None:
     """With all but memray, which is an extra and leaves megabytes for each trial."""
     trials = studies()["ladder"].trials()
     arms = {(t.workload, t.mode, t.instrument) for t in trials}
     assert {t.instrument for t in trials} == INSTRUMENTS.keys() - {"native"}
-    assert len(arms) == len(WORKLOADS) * len(MODES) * (len(INSTRUMENTS) - 1)
+    workloads = studies()["ladder"].workloads
+    assert len(arms) == len(workloads) * len(MODES) * (len(INSTRUMENTS) - 1)
     assert {t.collector for t in trials if t.instrument == "cycles"} == {"off"}
     assert {t.collector for t in trials if t.instrument == "collector"} == {"on"}
+
+
+def test_every_workload_has_its_place_in_the_ladder_or_among_the_networks() -> None:
+    places = [*studies()["ladder"].workloads, *studies()["networks"].workloads]
+    assert sorted(places) == sorted(WORKLOADS)
 
 
 def arm(trial: Trial) -> Trial:

@@ -242,6 +242,19 @@ def against_weak(records: Sequence[Record]) -> str:
     return moved(both, "peak_bytes", doing, "the peak")
 
 
+def cut_short(records: Sequence[Record]) -> str:
+    """What ending the graph of a recurrence now and then does to its peak, in each mode."""
+    peaks = {s.workload: arms for s, arms in by_case(records, "peak_bytes").items()}
+    cut, whole = peaks.get("lstm_sine", {}), peaks.get("lstm_sine_whole", {})
+    over = [r.median for a in cut if a in whole if (r := ratio(cut[a], whole[a]))]
+    if not over:
+        return "What cutting a recurrence short buys cannot be told: it was not measured both ways."
+    return (
+        "Ending the graph of the LSTM every so many steps (`unchain_backward`) brought its peak to "
+        f"{_times(over)} that of going back to the start."
+    )
+
+
 def lowest_peak(records: Sequence[Record]) -> str:
     """Which mode peaked lowest, on how many workloads."""
     cases = by_case(records, "peak_bytes")
@@ -283,6 +296,11 @@ WEAK = (
 STRONG = (
     "strong references from a Function to its outputs (`step16`), instead of weak ones (`step17`),"
 )
+LEAN = (
+    "keeping only what the rules read, and releasing it during backward (`lean`), instead of whole "
+    "inputs and the whole graph (`step18`),"
+)
+PEAK = "the peak"
 LEFT = "what is left behind when the last reference is dropped, with the {collector},"
 NO_GRAPH = partial(
     effect,
@@ -374,6 +392,14 @@ COLLECTOR = Asked(
     ],
     collecting_cost,
 )
+NETWORKS = Asked(
+    "What do networks in training and gradients of gradients keep, and which mode lets go of it?",
+    [
+        partial(effect, reading="peak_bytes", before="step18", after="lean", doing=LEAN, what=PEAK),
+        partial(effect, reading="left_bytes", before="step18", after="lean", doing="it", what=LEFT),
+        cut_short,
+    ],
+)
 PYTHONS = Asked(
     "Does it depend on the Python?",
     [peaks_without_collector, strong_with_collector, cycles_apart],
@@ -385,6 +411,7 @@ ASKED = {
     "cycles": CYCLES,
     "retain_grad": RETAIN_GRAD,
     "no_grad": NO_GRAD,
+    "networks": NETWORKS,
     "collector": COLLECTOR,
     "script": SCRIPT,
     "pythons": PYTHONS,

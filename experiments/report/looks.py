@@ -44,6 +44,13 @@ WORKLOADS = {
     "itself costs.",
     "mlp_digits": "A small network learns to read real handwritten digits.",
     "inference": "The same kind of network only answers: forward, and nobody wants a gradient.",
+    "cnn_digits": "A small convolutional network learns to read the same digits.",
+    "lstm_sine": "An LSTM learns to continue a sine, and the graph is cut off every so many steps.",
+    "lstm_sine_whole": "The same LSTM, and the graph goes back to the start of the sequence.",
+    "losses_kept": "A network in training, and a list of its losses, to be plotted later.",
+    "newton": "Newton's method for many numbers at once: second derivatives by two passes.",
+    "gradient_penalty": "A loss that a gradient is part of, and that gradient kept with its graph.",
+    "tanh_derivatives": "Derivatives of tanh, one of another: each graph is larger than the last.",
 }
 
 PHASES = {
