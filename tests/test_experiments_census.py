@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autodiff import Variable, square, using_mode
-from experiments.census import arrays, components, objgraph_on, take_census, type_counts
+from experiments.census import (
+    arrays,
+    components,
+    objgraph_on,
+    owner,
+    take_census,
+    type_counts,
+)
 
 
 class Node:
@@ -85,6 +92,26 @@ def test_a_base_buffer_counts_once_however_many_views_there_are():
     ring(2, array[:10], array[10:].reshape(9, 10), array)
     del array
     assert take_census().bytes == 800
+
+
+def test_what_stands_between_a_strided_view_and_its_array_is_counted_as_the_collector_does():
+    array = np.ones(100)
+    windows = np.lib.stride_tricks.sliding_window_view(array, 5)
+    assert not isinstance(windows.base, np.ndarray)  # or there is nothing to be tested
+    ring(2, windows)
+    del array, windows
+    census = take_census()
+    assert census.bytes == 800
+    assert census.objects == gc.collect()
+
+
+@pytest.mark.forward
+def test_the_owner_of_a_view_is_the_array_that_has_the_memory():
+    array = np.ones((4, 25))
+    windows = np.lib.stride_tricks.sliding_window_view(array[1:, ::2], (2, 3))
+    for view in (array, array.T, array[:, 3], windows, windows[0].swapaxes(0, 1)):
+        assert owner(view) is array
+    assert owner(np.frombuffer(b"12345678")).size == 1
 
 
 def test_an_array_of_two_cycles_counts_once():

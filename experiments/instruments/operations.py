@@ -101,8 +101,7 @@ class Operations(Instrument):
 
     def _buffer(self, array: np.ndarray[Any, Any]) -> int:
         """The number of the memory that an array lies in; memory of before the baseline is free."""
-        while isinstance(array.base, np.ndarray):
-            array = array.base
+        array = census.owner(array)
         number = self._numbers.of(array)
         if number not in self.log.sizes:
             is_older = tracemalloc.get_object_traceback(array) is None

@@ -27,6 +27,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from experiments.census import owner
+
 MOST_ARRAYS = 1_000  # in a record; more bands than that no screen can show
 POINTS = 600  # to a curve, for the same reason
 
@@ -108,8 +110,7 @@ class Log:
 
     def seen(self, data: npt.NDArray[Any]) -> int:
         """The buffer of some data, whose shape is known from now on; -1 where the log has none."""
-        while isinstance(data.base, np.ndarray):
-            data = data.base
+        data = owner(data)
         buffer = self._living.get(data.__array_interface__["data"][0], -1)
         if buffer >= 0 and buffer not in self.shapes:
             shape = data.shape, data.dtype.name
