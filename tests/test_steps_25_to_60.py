@@ -259,7 +259,13 @@ class TwoLayerNet(nn.Layer):
         return self.l2(y)
 
 
-@pytest.mark.parametrize("make", [lambda: TwoLayerNet(10, 1), lambda: nn.MLP((10, 1), sigmoid)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: TwoLayerNet(10, 1),
+        lambda: nn.MLP((10, 1), sigmoid, rng=np.random.default_rng(0)),
+    ],
+)
 def test_steps_44_to_46_layers_models_and_optimizers(make: Any) -> None:
     x, t = wave()
     model = make()
