@@ -6,6 +6,7 @@ import inspect
 import linecache
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -115,8 +116,8 @@ def _source(code: CodeType) -> Iterator[tuple[int, str]]:
 
 
 def _code_of(function: object) -> CodeType | None:
-    """The code of a function whose source can be read."""
-    if not isinstance(function, FunctionType):
+    """The code of a function whose source can be read from a file: memory_profiler asks for one."""
+    if not isinstance(function, FunctionType) or not Path(function.__code__.co_filename).is_file():
         return None
     linecache.checkcache(function.__code__.co_filename)
     try:
