@@ -26,7 +26,7 @@ app = App(
     "Workloads run under every memory mode, each trial in a process of its own, and a report shows "
     "what was measured.",
     help_epilogue="Begin with:\n\n"
-    "  experiments run --quick      a first look: about a minute\n"
+    "  experiments run --quick      a first look: two or three minutes\n"
     "  experiments list             what there is to choose from\n"
     "  experiments run --help       how to choose\n"
     "  experiments compare A B      did anything get worse from one run to another?\n",
