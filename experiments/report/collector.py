@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from experiments.estimates import Arm, arm, of_reading
-from experiments.report.absence import why_absent
-from experiments.report.accuracy import COLUMN, UNCALIBRATED, Calibrations, error_text
+from experiments.report.accuracy import UNCALIBRATED, Calibrations
 from experiments.report.blocks import Block, Section, Table, Text
+from experiments.report.cells import COLUMNS, cells_of
 from experiments.report.looks import in_order
-from experiments.report.phases import over_phases
 from experiments.report.words import (
-    NONE,
     arm_text,
     count_text,
-    format_of,
-    range_text,
     seconds_text,
     share_collector,
 )
@@ -55,15 +51,8 @@ def _table(records: Sequence[Record], arms: Sequence[Arm], calibrations: Calibra
     for a in (a for a in arms if a not in at_rest[1:]):
         name = ", ".join(arm_text(one, alone=alone) for one in (at_rest if a in at_rest else [a]))
         for reading, words in (READINGS if a not in at_rest else {RUNS: READINGS[RUNS]}).items():
-            found, formatted = of_reading(records, reading).get(a), format_of(reading)
-            if found is None:
-                missing = why_absent(records, a, reading, "collector")
-                rows.append([name, words, missing, NONE, NONE, NONE])
-                continue
-            spread = range_text(found, formatted) + over_phases(records, a, "collector")
-            error = error_text(calibrations, "collector", reading)
-            rows.append([name, words, formatted(found.median), error, spread, count_text(found.n)])
-    columns = ["Mode", "Figure", "Median", COLUMN, "Lowest to highest", "Trials"]
+            rows.append([name, words, *cells_of(records, a, "collector", reading, calibrations)])
+    columns = ["Mode", "Figure", *COLUMNS]
     return Table("The collector while the work ran", columns, rows, 2)
 
 

@@ -7,13 +7,12 @@ from typing import Any
 
 from bokeh.plotting import figure
 
-from experiments.estimates import Arm, arm, of_reading
-from experiments.report.absence import why_absent
-from experiments.report.accuracy import COLUMN, UNCALIBRATED, Calibrations, error_text
+from experiments.estimates import Arm, arm
+from experiments.report.accuracy import COLUMN, UNCALIBRATED, Calibrations
 from experiments.report.blocks import Block, Chart, Section, Table, Text
+from experiments.report.cells import cells_of
 from experiments.report.charts import Bands, PhaseMark, areas
 from experiments.report.looks import PHASES, ROLES, in_order
-from experiments.report.phases import over_phases
 from experiments.report.traces import ENDS
 from experiments.report.words import (
     GAP,
@@ -23,9 +22,7 @@ from experiments.report.words import (
     byte_unit,
     bytes_text,
     count_text,
-    format_of,
     listed,
-    range_text,
     seconds_text,
     share_collector,
 )
@@ -191,13 +188,7 @@ def _figures(records: Sequence[Record], arms: Sequence[Arm], calibrations: Calib
     for a in arms:
         name = arm_text(a, alone=alone)
         for reading, words in READINGS.items():
-            found, formatted = of_reading(records, reading).get(a), format_of(reading)
-            if found is None:
-                missing = why_absent(records, a, reading, "lifetimes")
-                rows.append([name, words, missing, NONE, NONE, NONE])
-                continue
-            spread = range_text(found, formatted) + over_phases(records, a, "lifetimes")
-            error = error_text(calibrations, "lifetimes", reading)
-            rows.append([name, words, formatted(found.median), spread, error, count_text(found.n)])
+            found = cells_of(records, a, "lifetimes", reading, calibrations)
+            rows.append([name, words, found.median, found.spread, found.error, found.n])
     columns = ["Mode", "Figure", "Median", "Lowest to highest", COLUMN, "Trials"]
     return Table("The memory of arrays, from birth to death", columns, rows, 2, folded=True)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.estimates import Arm, arm, of_reading
-from experiments.report.absence import why_absent
-from experiments.report.accuracy import COLUMN, UNCALIBRATED, Calibrations, error_text
+from experiments.report.accuracy import UNCALIBRATED, Calibrations
 from experiments.report.blocks import Block, Section, Table, Text
+from experiments.report.cells import COLUMNS, cells_of
 from experiments.report.looks import in_order
 from experiments.report.words import (
     NBSP,
@@ -16,12 +16,12 @@ from experiments.report.words import (
     arm_text,
     bytes_text,
     count_text,
-    range_text,
     share_collector,
 )
 from experiments.trial import Record
 
 TITLE = "Line by line"
+LARGEST = "largest_line_bytes"
 LEAD = "The workload's own step, and by how much the process's resident memory grew at each line."
 CAVEATS = (
     "To be read with care. What a line makes and frees again before it ends does not show, nor "
@@ -55,20 +55,14 @@ def _rows(records: Sequence[Record], a: Arm) -> Sequence[Mapping[str, Any]]:
 
 def _largest(records: Sequence[Record], arms: Sequence[Arm], calibrations: Calibrations) -> Table:
     alone = share_collector(arms)
-    largest = of_reading(records, "largest_line_bytes")
     rows = []
     for a in arms:
-        found, name = largest.get(a), arm_text(a, alone=alone)
-        if found is None:
-            missing = why_absent(records, a, "largest_line_bytes", "lines")
-            rows.append([name, NONE, missing, NONE, NONE, NONE])
-            continue
-        most = max(_rows(records, a), key=lambda row: row["increment_bytes"] or 0)
-        error = error_text(calibrations, "lines", "largest_line_bytes")
-        spread = range_text(found, bytes_text)
-        cells = [bytes_text(found.median), error, spread, count_text(found.n)]
-        rows.append([name, f"`{most['source'].strip()}`", *cells])
-    columns = ["Mode", "Line", "Median", COLUMN, "Lowest to highest", "Trials"]
+        found = cells_of(records, a, "lines", LARGEST, calibrations)
+        listed = _rows(records, a) if a in of_reading(records, LARGEST) else []
+        most = max(listed, key=lambda row: row["increment_bytes"] or 0, default=None)
+        line = f"`{most['source'].strip()}`" if most else NONE
+        rows.append([arm_text(a, alone=alone), line, *found])
+    columns = ["Mode", "Line", *COLUMNS]
     return Table("The line that grew most", columns, rows, prose=("Line",))
 
 

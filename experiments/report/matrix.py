@@ -22,9 +22,9 @@ from experiments.report.words import (
     bytes_text,
     count_text,
     counted,
+    format_of,
     listed,
     range_text,
-    seconds_text,
     subject_names,
     value_text,
 )
@@ -54,7 +54,6 @@ FIGURES: Mapping[str, tuple[str, str, Collector]] = {
     "Its pauses": ("collector", "collector_pause_seconds", "on"),
     "Time": ("clock", "wall_seconds", "on"),
 }
-FORMATS = {"_bytes": bytes_text, "_seconds": seconds_text, "_count": count_text}
 PEAKS = ("Peak, collector off", "Peak, collector on")
 
 
@@ -243,7 +242,7 @@ def _cell(row: Row, title: str) -> str:
     if found is None:
         return NONE
     _, reading, _ = FIGURES[title]
-    formatted = next(f for ending, f in FORMATS.items() if reading.endswith(ending))
+    formatted = format_of(reading)
     span = f" ({range_text(found, formatted)})" if found.spread else ""
     return formatted(found.median) + span
 

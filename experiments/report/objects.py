@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.estimates import Arm, arm, of_reading
-from experiments.report.absence import why_absent
-from experiments.report.accuracy import COLUMN, UNCALIBRATED, Calibrations, error_text
+from experiments.estimates import Arm, arm
+from experiments.report.accuracy import UNCALIBRATED, Calibrations
 from experiments.report.blocks import Block, Section, Table, Text
+from experiments.report.cells import COLUMNS, cells_of
 from experiments.report.looks import in_order
 from experiments.report.words import (
     NONE,
@@ -17,7 +17,6 @@ from experiments.report.words import (
     arm_text,
     bytes_text,
     count_text,
-    range_text,
     share_collector,
 )
 from experiments.trial import Record
@@ -65,17 +64,9 @@ def _figures(records: Sequence[Record], arms: Sequence[Arm], calibrations: Calib
     rows = []
     for a in arms:
         for reading, words in FIGURES.items():
-            name, found = arm_text(a, alone=alone), of_reading(records, reading).get(a)
-            if found is None:
-                missing = why_absent(records, a, reading, "objects")
-                rows.append([name, words, missing, NONE, NONE, NONE])
-                continue
-            error, spread = (
-                error_text(calibrations, "objects", reading),
-                range_text(found, count_text),
-            )
-            rows.append([name, words, count_text(found.median), error, spread, count_text(found.n)])
-    columns = ["Mode", "Figure", "Median", COLUMN, "Lowest to highest", "Trials"]
+            found = cells_of(records, a, "objects", reading, calibrations)
+            rows.append([arm_text(a, alone=alone), words, *found])
+    columns = ["Mode", "Figure", *COLUMNS]
     return Table("Objects that the collector lists", columns, rows, 2)
 
 

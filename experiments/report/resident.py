@@ -6,20 +6,17 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from experiments.estimates import Arm, arm, of_reading
-from experiments.report.absence import why_absent
-from experiments.report.accuracy import COLUMN, UNCALIBRATED, Calibrations, error_text
+from experiments.estimates import Arm, arm
+from experiments.report.accuracy import COLUMN, UNCALIBRATED, Calibrations
 from experiments.report.blocks import Block, Section, Table, Text
+from experiments.report.cells import cells_of
 from experiments.report.looks import PHASES, in_order
 from experiments.report.traces import Axis, Trace, by_collector, chart_of, first_traces, nothing
 from experiments.report.words import (
-    NONE,
     arm_text,
     between_text,
     bytes_text,
     count_text,
-    format_of,
-    range_text,
     second_unit,
     seconds_text,
     share_collector,
@@ -109,14 +106,8 @@ def _table(records: Sequence[Record], arms: Iterable[Arm], calibrations: Calibra
     rows = []
     for a in arms:
         for reading, words in READINGS.items():
-            found, formatted = of_reading(records, reading).get(a), format_of(reading)
-            if found is None:
-                missing = why_absent(records, a, reading, "resident")
-                rows.append([a.mode, words, missing, NONE, NONE, NONE])
-                continue
-            error = error_text(calibrations, "resident", reading)
-            cells = [formatted(found.median), range_text(found, formatted), error]
-            rows.append([a.mode, words, *cells, count_text(found.n)])
+            found = cells_of(records, a, "resident", reading, calibrations)
+            rows.append([a.mode, words, found.median, found.spread, found.error, found.n])
     columns = ["Mode", "Figure", "Median", "Lowest to highest", COLUMN, "Trials"]
     return Table(
         "Resident memory, above what was there at the start", columns, rows, 2, folded=True
