@@ -101,7 +101,7 @@ def run(
         place = Place(file.path.parent, hands.expected(workloads), join)
         records = {r.trial.key: r for r in file.records if place.is_ours(r)}
         missing = [trial for trial in wanted if trial.key not in records]
-        (on_plan or _ignore_both)(len(wanted) - len(missing), len(wanted))
+        (on_plan or _ignore)(len(wanted) - len(missing), len(wanted))
         try:
             for found in hands.each(missing, on_start or _ignore):
                 record = place.settled(found)
@@ -117,12 +117,8 @@ def run(
     return [records[trial.key] for trial in wanted]
 
 
-def _ignore(_: object) -> None:
-    pass
-
-
-def _ignore_both(_: int, __: int) -> None:
-    pass
+def _ignore(*_: object) -> None:
+    """What is called where nobody wants to be told."""
 
 
 @dataclass(frozen=True)
