@@ -1,0 +1,88 @@
+"""A reference graph as plain data: what is drawn, compared, saved and opened again.
+
+Nothing here refers to a live object, so that a graph can be kept without keeping anything alive.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+SCHEMA = 1
+
+Kind = Literal["name", "variable", "function", "leaf", "array", "object"]
+Fate = Literal["freed", "waits", "stays", "garbage"]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A live object, or a name that holds one.
+
+    id: the same from run to run: a kind and its number in the order of the graph ("Square 3").
+    title, detail: the two lines in its box: what it is called; shape, dtype, bytes, value.
+    bytes: of its own data; an array's buffer counts at the array that owns it.
+    cycle: the number of the cycle that it is part of.
+    fate: what becomes of it when every name of the graph lets go of what it holds: a reference
+        count frees it; it waits for a collection; it stays, since something else holds it; or it
+        is garbage already now, and waits.
+    """
+
+    id: str
+    kind: Kind
+    type: str
+    title: str
+    detail: str = ""
+    bytes: int = 0
+    cycle: int | None = None
+    fate: Fate = "freed"
+    outside: int = 0  # references from what is not in the graph: C code, running code
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A reference from one object to another, by the attribute, item or variable that it is."""
+
+    source: str
+    target: str
+    label: str
+    weak: bool = False
+
+    @property
+    def key(self) -> tuple[str, str, str, bool]:
+        return self.source, self.target, self.label, self.weak
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Objects and the references between them.
+
+    title: what it is of: "square_loop under step16, after backward".
+    omitted: how many objects were left out because there were too many.
+    notes: what a reader has to know of what is not shown, in sentences.
+    """
+
+    nodes: Sequence[Node]
+    edges: Sequence[Edge]
+    title: str = ""
+    omitted: int = 0
+    notes: Sequence[str] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)  # workload, mode, phase, versions
+
+    def to_json(self) -> dict[str, Any]:
+        """The graph as JSON has it; `from_json` gives it back."""
+        return {"schema": SCHEMA, **json.loads(json.dumps(asdict(self)))}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Graph:
+        """The graph again. Raises ValueError where the schema is another."""
+        if data.get("schema") != SCHEMA:
+            raise ValueError(
+                f"a reference graph of schema {data.get('schema')!r}; this version reads {SCHEMA}"
+            )
+        return cls(
+            nodes=[Node(**node) for node in data["nodes"]],
+            edges=[Edge(**edge) for edge in data["edges"]],
+            **{name: data[name] for name in ("title", "omitted", "notes", "facts")},
+        )
