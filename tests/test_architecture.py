@@ -63,6 +63,7 @@ EXPERIMENTS = {
         "truths",
         "workloads",
     },
+    "bench": {"autodiff", "environment", "estimates", "launcher"},
     "studies": {"autodiff", "trial", "workloads", "instruments", "cli"},
     "process": {"environment", "heartbeat", "instruments", "launcher", "sampler", "trial"},
     "executors": {"process"},
@@ -78,6 +79,7 @@ EXPERIMENTS = {
     },
     "cli": {
         "autodiff",
+        "bench",
         "calibration",
         "comparison",
         "environment",

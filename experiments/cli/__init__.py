@@ -13,7 +13,7 @@ from pathlib import Path
 from cyclopts import App, CycloptsError, CycloptsPanel
 from rich.console import Console
 
-from experiments.cli import calibrating, comparing, running
+from experiments.cli import benching, calibrating, comparing, running
 from experiments.cli.endings import OK, USAGE, BrokenOff, UsageError
 from experiments.cli.listing import list_
 from experiments.cli.reporting import report_
@@ -38,6 +38,7 @@ app.command(running.run, help_epilogue=running.HELP)
 app.command(report_, name="report")
 app.command(comparing.compare_, name="compare", help_epilogue=comparing.HELP)
 app.command(calibrating.calibrate, help_epilogue=calibrating.HELP)
+app.command(benching.bench, help_epilogue=benching.HELP)
 
 
 def run_as_script(study: Study) -> None:

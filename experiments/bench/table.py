@@ -1,0 +1,130 @@
+"""What was found, as tables for a terminal, a file, or a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from experiments.bench.engines import ENGINES, FLOOR
+from experiments.bench.figures import Figure, Unit, figures
+from experiments.bench.measuring import Measurement
+from experiments.bench.problems import PROBLEMS
+from experiments.estimates import Estimate
+
+NAMES = {FLOOR: "by hand"}  # what an engine is called, where that is not its package's name
+DIGITS = 3  # of a figure that was measured
+
+METHOD = (
+    "Median (lowest to highest) over rounds; without a range, all rounds alike or only one taken. "
+    "Time is the processor's, with one thread, forward and backward, the collector on. × floor: "
+    "how many times the figure by hand, of the same round. An operation is one that engines record."
+)
+
+
+def shown(measurements: Sequence[Measurement]) -> RenderableType:
+    """A table for each problem, one of the chief figures, and what is not in them and why."""
+    found = figures(measurements)
+    engines = _engines(measurements)
+    parts: list[RenderableType] = []
+    for name, problem in PROBLEMS.items():
+        of_problem = [figure for figure in found if figure.problem == name]
+        if of_problem:
+            parts += [Text(name, style="bold cyan"), Text(problem.says), _grid(of_problem, engines)]
+            parts.append(Text())
+    chief = [figure for figure in found if figure.chief]
+    if len({figure.problem for figure in chief}) > 1:
+        parts += [Text("The chief figures, medians", style="bold cyan")]
+        parts += [_grid(chief, engines, brief=True), Text()]
+    parts += [Text(said) for said in (*remarks(measurements), versions(measurements), METHOD)]
+    return Group(*parts)
+
+
+def _engines(measurements: Iterable[Measurement]) -> list[str]:
+    there = {m.job.engine for m in measurements}
+    return [engine for engine in ENGINES if engine in there]
+
+
+def _grid(found: Sequence[Figure], engines: Sequence[str], *, brief: bool = False) -> Table:
+    """A row for each figure, a column for each engine."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("", no_wrap=True)
+    for engine in engines:
+        table.add_column(NAMES.get(engine, engine), justify="right")
+    for figure in found:
+        name = f"{figure.problem}: {figure.name}" if brief else figure.name
+        cells = [cell(figure.of.get(engine), figure.unit, brief=brief) for engine in engines]
+        table.add_row(name, *cells)
+    return table
+
+
+def cell(found: Estimate | None, unit: Unit, *, brief: bool = False) -> str:
+    """A figure with its range, as in `1.86 (1.81-1.93)`; a dash for one that there is not."""
+    if found is None:
+        return "-"
+    scale, suffix = _scale(found.median, unit)
+    median = _number(found.median / scale, unit)
+    if brief or found.low == found.high:
+        return f"{median}{suffix}"
+    low, high = _number(found.low / scale, unit), _number(found.high / scale, unit)
+    return f"{median}{suffix} ({low}-{high})"
+
+
+def _scale(value: float, unit: Unit) -> tuple[float, str]:
+    if unit == "seconds":
+        scales = ((1.0, " s"), (1e-3, " ms"), (1e-6, " µs"), (1e-9, " ns"))
+        return next((s for s in scales if value >= s[0]), scales[-1])
+    return (1024.0, " KiB") if unit == "bytes" else (1.0, "×" if unit == "ratio" else "")
+
+
+def _number(value: float, unit: Unit) -> str:
+    """Three digits that count, and none less before the point."""
+    if unit in ("arrays", "exponent"):
+        return f"{value:.2f}"
+    if unit == "count" and abs(value - round(value)) < 0.005:
+        return f"{value:,.0f}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.{DIGITS}g}"
+
+
+# In words -----------------------------------------------------------------------------------------
+
+
+def remarks(measurements: Iterable[Measurement]) -> list[str]:
+    """What the tables lack and why, and gradients of another type than what they belong to."""
+    said: list[str] = []
+    for m in measurements:
+        job = m.job
+        where = f"{job.problem}, {PROBLEMS[job.problem].label(job.size)}, {job.kind}"
+        name = NAMES.get(job.engine, job.engine)
+        if m.why.startswith("does not import"):
+            said.append(f"{name}: {m.why}")
+        elif m.outcome == "missing":
+            said.append(f"{name}: {job.problem}: {m.why}")
+        elif m.why:
+            said.append(f"{name}: {where}: {m.why}")
+        if m.dtypes:
+            said.append(f"{name}: {job.problem}: its gradients are {m.dtypes}")
+    return list(dict.fromkeys(said))
+
+
+def versions(measurements: Iterable[Measurement]) -> str:
+    """Which version of each engine was measured."""
+    found = {m.job.engine: m.version for m in measurements if m.version}
+    return "Measured: " + ", ".join(f"{name} {version}" for name, version in found.items()) + "."
+
+
+def as_json(
+    measurements: Sequence[Measurement], absent: dict[str, str], environment: dict[str, Any]
+) -> dict[str, Any]:
+    """The same for programs: times in seconds, memory in bytes or arrays, as the unit says."""
+    return {
+        "environment": environment,
+        "absent": absent,
+        "figures": [{**asdict(figure), "chief": figure.chief} for figure in figures(measurements)],
+        "remarks": remarks(measurements),
+        "measurements": [asdict(m) for m in measurements],
+    }
