@@ -30,6 +30,7 @@ BATCH = 0.02  # seconds of processor time at least, for one reading of the clock
 ENOUGH = 0.4  # seconds of processor time that a measurement goes on for
 FEWEST, MOST = 3, 10  # batches; one is enough that takes longer than LONG
 LONG = 5.0
+FEW, COUNTED = 2, 12_000  # repetitions, and operations in those beyond them, to be counted
 LOOPS = 10  # rounds of the loop in which nothing should grow
 
 Outcome = Literal["ok", "wrong", "missing", "failed", "timed out"]
@@ -44,7 +45,6 @@ class Job:
     size: int
     kind: Kind
     round: int = 0
-    repetitions: int = 0  # of those whose instructions somebody else counts
 
     def to_line(self) -> str:
         """The job as one line of JSON."""
@@ -259,6 +259,26 @@ def loop(begin: Callable[[], Work]) -> dict[str, float]:
     return figures
 
 
+def repetitions(problem: Problem, size: int) -> tuple[int, int]:
+    """How often to do the work, and how much more often, to see what lies between the two."""
+    return FEW, FEW + max(1, COUNTED // problem.operations(size))
+
+
+def in_a_copy(work: Work, times: int) -> int:
+    """Do the work some times in a copy of this process, whose number this is.
+
+    Two copies of one process differ in nothing but in what they do: somebody who counts their
+    instructions can subtract all that went before.
+    """
+    process = os.fork()
+    if not process:
+        for _ in range(times):
+            work.backward(work.forward())
+        os._exit(0)
+    os.waitpid(process, 0)
+    return process
+
+
 # The process --------------------------------------------------------------------------------------
 
 
@@ -288,9 +308,9 @@ def _figures(job: Job, problem: Problem, engine: Engine | None, work: Work) -> d
     if job.kind == "time":
         return seconds_of_phases(work) if problem.grows else seconds(work)
     if job.kind == "instructions":
-        for _ in range(job.repetitions):
-            work.backward(work.forward())
-        return {"repetitions_count": job.repetitions}
+        few, many = repetitions(problem, job.size)
+        return {"few_process": in_a_copy(work, few), "many_process": in_a_copy(work, many)}
+    work = problem.prepared(engine, job.size)  # whose leaves have no gradients yet
     if engine is not None and not engine.traced:
         large = job.kind == "peak" and problem.array_bytes is not None and sys.platform == "linux"
         return resident_peaks(work) if large else {}

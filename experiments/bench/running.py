@@ -17,12 +17,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from experiments import environment, launcher
-from experiments.bench.measuring import Job, Measurement
+from experiments.bench.measuring import Job, Measurement, repetitions
 from experiments.bench.problems import PROBLEMS
 
 TIMEOUT = 120.0  # seconds for one measurement
 GRACE = 10.0  # seconds for the launcher to end one that is over its time
-COUNTED = 12_000  # operations whose instructions are counted
+SLOWER = 20  # times, that a process is under valgrind
 LAST_WORDS = 300  # characters of what a process wrote before it ended without a measurement
 
 # Where time is measured, memory that a process once had stays with it. To get the same pages from
@@ -131,31 +131,32 @@ def valgrind() -> str | None:
 
 
 def instructions(job: Job, timeout: float) -> Measurement:
-    """The instructions that one operation takes, forward and backward: counted, not timed.
-
-    Two processes do the same but for how often; what lies between them is the operations alone.
-    """
+    """The instructions that one operation takes, forward and backward: counted, not timed."""
     program = valgrind()
     if program is None:
         return Measurement(
             job, "missing", why="instructions are counted where valgrind is installed"
         )
-    operations = PROBLEMS[job.problem].operations(job.size)
-    few = 2
-    many = few + max(1, COUNTED // operations)
-    counts = []
-    for repetitions in (few, many):
-        again = replace(job, repetitions=repetitions)
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            log = Path(folder, "log")
-            through = [program, "--tool=cachegrind", "--cache-sim=no", f"--log-file={log}"]
-            through += ["--cachegrind-out-file=/dev/null"]
-            measurement = _in_process(again, 10 * timeout, through)
-            if measurement.outcome != "ok":
-                return replace(measurement, job=job)
-            found = re.search(r"I\s+refs:\s+([\d,]+)", log.read_text(encoding="utf-8"))
-        if not found:
-            return Measurement(job, "failed", why="valgrind did not say how many instructions")
-        counts.append(int(found[1].replace(",", "")))
-    each = (counts[1] - counts[0]) / ((many - few) * operations)
-    return replace(measurement, job=job, figures={"operation_instructions_count": each})
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        through = [
+            program,
+            "--tool=cachegrind",
+            "--cache-sim=no",
+            "--cachegrind-out-file=/dev/null",
+        ]
+        measurement = _in_process(job, SLOWER * timeout, [*through, f"--log-file={folder}/%p"])
+        if measurement.outcome != "ok":
+            return measurement
+        few, many = (_counted(Path(folder, f"{int(n)}")) for n in measurement.figures.values())
+    if few is None or many is None:
+        return Measurement(job, "failed", why="valgrind did not say how many instructions")
+    problem = PROBLEMS[job.problem]
+    less, more = repetitions(problem, job.size)
+    each = (many - few) / ((more - less) * problem.operations(job.size))
+    return replace(measurement, figures={"operation_instructions_count": each})
+
+
+def _counted(log: Path) -> int | None:
+    """The instructions of one process, as valgrind says them in the end."""
+    found = re.search(r"I\s+refs:\s+([\d,]+)", log.read_text(encoding="utf-8"))
+    return int(found[1].replace(",", "")) if found else None
