@@ -223,7 +223,7 @@ PROBLEMS = {
     for problem in (
         Problem(
             "goldstein_price",
-            "The Goldstein-Price function of two variables: many operations, next to no data.",
+            "The Goldstein-Price function of two variables: many operations, little data.",
             inputs=lambda rng, size: [np.full((1,) * size, 1.0), np.full((1,) * size, 0.7)],
             compute=_goldstein_price,
             floor=lambda inputs, size, data: floors.goldstein_price(inputs),
@@ -251,7 +251,7 @@ PROBLEMS = {
         ),
         Problem(
             "wide",
-            "A sum of N branches, added from left to right, that all wait for backward at once.",
+            "A sum of N branches, left to right: all of them wait for backward at once.",
             inputs=_one,
             compute=_wide,
             floor=lambda inputs, size, data: floors.wide(inputs, _factors(size)),
@@ -300,7 +300,7 @@ PROBLEMS = {
         ),
         Problem(
             "square_loop",
-            "The loop of the book's step 17, the collector off: what grows, and what is garbage.",
+            "The loop of the book's step 17, collector off: what grows, and what is garbage.",
             inputs=lambda rng, size: [rng.random(size)],
             compute=_square_loop,
             floor=lambda inputs, size, data: floors.square_loop(inputs),
@@ -313,8 +313,7 @@ PROBLEMS = {
         ),
         Problem(
             "mlp",
-            "A training step of a network of 784, N and 10 units, 64 images, float32; the update "
-            "of the parameters is the same for all and left out.",
+            "The gradients of 64 images in a network of 784, N and 10 units, float32.",
             inputs=_mlp_parameters,
             data=_mlp_data,
             compute=_mlp,
@@ -327,7 +326,7 @@ PROBLEMS = {
         ),
         Problem(
             "rnn",
-            "A training step of a tanh RNN over N steps, 128 units, 32 sequences, float32.",
+            "The gradients of 32 sequences in a tanh RNN of N steps, 128 units, float32.",
             inputs=_rnn_parameters,
             data=_rnn_data,
             compute=_rnn,

@@ -38,13 +38,14 @@ def planned(
 ) -> list[Job]:
     """The jobs, in the order in which they are to be done.
 
-    quick: smaller sizes, and no instructions, which take longest.
+    quick: smaller sizes, and no instructions, which take longest. Without valgrind none either.
     """
+    counting = not quick and valgrind() is not None
     jobs = []
     for number in range(rounds):
         for problem in (PROBLEMS[name] for name in problems):
             for kind in problem.measured:
-                if (kind != "time" and number) or (kind == "instructions" and quick):
+                if (kind != "time" and number) or (kind == "instructions" and not counting):
                     continue
                 sizes = problem.quick if quick else problem.sizes
                 if kind in ("graph", "instructions"):
@@ -63,7 +64,7 @@ def done(
     """Do the jobs one after the other, but for those that would fail as one before did."""
     failed: list[Measurement] = []
     for job in jobs:
-        if any(_dooms(measurement, job) for measurement in failed):
+        if any(dooms(measurement, job) for measurement in failed):
             continue
         on_start(job)
         measurement = measured(job, timeout)
@@ -72,7 +73,7 @@ def done(
         yield measurement
 
 
-def _dooms(failure: Measurement, job: Job) -> bool:
+def dooms(failure: Measurement, job: Job) -> bool:
     """Whether what became of one job will become of another, too."""
     if failure.job.engine != job.engine:
         return False
@@ -158,5 +159,5 @@ def instructions(job: Job, timeout: float) -> Measurement:
 
 def _counted(log: Path) -> int | None:
     """The instructions of one process, as valgrind says them in the end."""
-    found = re.search(r"I\s+refs:\s+([\d,]+)", log.read_text(encoding="utf-8"))
+    found = re.search(r"I\s+refs:\s+([\d,]+)", log.read_text() if log.exists() else "")
     return int(found[1].replace(",", "")) if found else None

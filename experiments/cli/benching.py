@@ -203,5 +203,7 @@ def _show(measurements: Sequence[Measurement], absent: dict[str, str]) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDTH, soft_wrap=True)
     console.print(table.shown(measurements))
+    if running.valgrind() is None:
+        console.print("Instructions are not counted: valgrind is not installed here.")
     for peer, why in absent.items():
         console.print(f"{peer}: {why}", markup=False)
