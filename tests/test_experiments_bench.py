@@ -357,6 +357,19 @@ def test_a_process_that_ends_by_itself_leaves_its_last_words(
     assert "JSONDecodeError" in found.why
 
 
+def test_a_measurement_ends_with_the_process_that_wanted_it() -> None:
+    """Of one that takes long, the leash closes once it has begun."""
+    line = Job("chain", FLOOR, 3_000_000, "time").to_line().encode()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "experiments.bench.measuring"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment.pinned(os.environ),
+    )
+    answer, _ = process.communicate(line, timeout=60)
+    assert (process.returncode, answer) == (1, b"")
+
+
 def test_each_adapter_is_named_as_its_package_and_has_an_engine() -> None:
     folder = Path(engines.__file__).parent
     assert ENGINES[:2] == (FLOOR, OURS)

@@ -2,6 +2,7 @@
 
     python -m experiments.bench.measuring
 
+It ends when standard input closes, which it does when the process dies that wants to know.
 Whatever is measured is checked first: the engine's gradients against those by hand, at the very
 size, every element of them. That is the rehearsal, too.
 """
@@ -12,6 +13,7 @@ import gc
 import json
 import os
 import sys
+import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Mapping, Sequence
@@ -346,10 +348,23 @@ def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
+def _end_with(leash: int) -> None:
+    """End this process at once when a file that nothing more is written to closes."""
+
+    def wait() -> None:
+        while os.read(leash, 1):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what an engine prints is no measurement
-    answers.write(attempt(Job.from_line(sys.stdin.readline())).to_line())
+    job = Job.from_line(sys.stdin.readline())
+    _end_with(sys.stdin.fileno())
+    answers.write(attempt(job).to_line())
     answers.flush()
     os._exit(0)  # to take a large graph apart, or a large package, takes time and shows nothing
 

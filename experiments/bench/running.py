@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,8 +103,14 @@ def _in_process(job: Job, timeout: float, through: Sequence[str] = ()) -> Measur
                 env=_surroundings(job),
                 start_new_session=True,  # Ctrl-C is for this process, which then ends that one
             )
+        leash, process.stdin = process.stdin, None  # it stays open: the measurement ends with it
+        assert leash is not None
         try:
-            said, _ = process.communicate(job.to_line().encode(), timeout + GRACE)
+            with leash:
+                with suppress(BrokenPipeError):  # of one that has ended already: it says why
+                    leash.write(job.to_line().encode())
+                    leash.flush()
+                said, _ = process.communicate(timeout=timeout + GRACE)
         except BaseException:
             process.terminate()  # and the launcher ends what it started
             process.communicate(timeout=GRACE)

@@ -29,7 +29,8 @@ app = App(
     "  experiments run --quick      a first look: two or three minutes\n"
     "  experiments list             what there is to choose from\n"
     "  experiments run --help       how to choose\n"
-    "  experiments compare A B      did anything get worse from one run to another?\n",
+    "  experiments compare A B      did anything get worse from one run to another?\n"
+    "  experiments bench --alone    how fast is the engine, beside NumPy by hand?\n",
     help_format="plaintext",
     version_flags=[],
 )
