@@ -497,9 +497,12 @@ def test_exponents_are_the_power_that_time_grows_with() -> None:
     assert of["dezero"].median == pytest.approx(2.0)
 
 
-def test_an_engine_that_lacks_a_size_has_no_exponent() -> None:
-    kept = [m for m in made_up() if (m.job.engine, m.job.size) != ("dezero", 1_000)]
-    assert named(kept)["exponent of backward"].keys() == {FLOOR, OURS}
+def test_an_exponent_is_of_the_sizes_that_an_engine_came_to() -> None:
+    larger = [timed(e, 10_000, n, 1e-6 * 10_000) for n in range(3) for e in (FLOOR, OURS)]
+    of = named([*made_up(), *larger])["exponent of backward"]
+    assert of["dezero"].median == pytest.approx(2.0)
+    one = [m for m in made_up() if (m.job.engine, m.job.size) != ("dezero", 1_000)]
+    assert named(one)["exponent of backward"].keys() == {FLOOR, OURS}
 
 
 def test_nothing_is_a_multiple_of_nothing() -> None:

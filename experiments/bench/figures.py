@@ -70,19 +70,24 @@ def over_floor(rounds: Rounds) -> Rounds:
 
 
 def exponents(readings: _Readings, sizes: Sequence[int], reading: str) -> Rounds:
-    """The power of the size that a time grows with, in each round that has it at every size.
+    """The power of the size that a time grows with, in each round, over the sizes that it has.
 
     1 is in step with the size; 2 is four times as long for twice the size.
     """
-    by_size = [readings.rounds("time", size, reading) for size in sizes]
+    points: dict[str, dict[int, list[tuple[int, float]]]] = {}
+    for size in sizes:
+        for engine, values in readings.rounds("time", size, reading).items():
+            for n, value in values.items():
+                points.setdefault(engine, {}).setdefault(n, []).append((size, value))
     return {
-        engine: {n: _slope(sizes, [of[engine][n] for of in by_size]) for n in by_size[0][engine]
-                 if all(n in of.get(engine, {}) for of in by_size)}
-        for engine in by_size[0]
-    }  # fmt: skip
+        engine: {n: _slope(found) for n, found in of.items() if len(found) > 1}
+        for engine, of in points.items()
+    }
 
 
-def _slope(sizes: Sequence[int], values: Sequence[float]) -> float:
+def _slope(points: Sequence[tuple[int, float]]) -> float:
+    """Of the straight line through points whose axes are both logarithmic."""
+    sizes, values = zip(*points, strict=True)
     return float(np.polyfit(np.log(sizes), np.log(values), 1)[0])
 
 

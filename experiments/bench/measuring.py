@@ -35,6 +35,8 @@ LONG = 5.0
 FEW, COUNTED = 2, 12_000  # repetitions, and operations in those beyond them, to be counted
 LOOPS = 10  # rounds of the loop in which nothing should grow
 
+OF_MEMORY: tuple[Kind, ...] = ("peak", "graph", "loop")
+
 Outcome = Literal["ok", "wrong", "missing", "failed", "timed out"]
 
 
@@ -108,9 +110,8 @@ def check(found: Sequence[Array], wanted: Sequence[Array]) -> str:
             share = float(np.max(off / np.where(scale > 0, scale, 1.0)))
             raise Wrong(f"{which} is off by up to {share:.2g} of its size")
     types = [mine.dtype.name for mine in found]
-    return (
-        "" if types == [right.dtype.name for right in wanted] else ", ".join(dict.fromkeys(types))
-    )
+    alike = types == [right.dtype.name for right in wanted]
+    return "" if alike else ", ".join(dict.fromkeys(types))
 
 
 def rehearse(problem: Problem, size: int, work: Work) -> str:
@@ -298,12 +299,8 @@ def measure(job: Job, engine: Engine | None) -> Measurement:
         return Measurement(job, "missing", why=str(lack), version=version)
     except Wrong as error:
         return Measurement(job, "wrong", why=f"wrong gradients: {error}", version=version)
-    why = (
-        ""
-        if engine is None or engine.traced or job.kind in ("time", "instructions")
-        else _untraced(figures)
-    )
-    return Measurement(job, "ok", figures, why, version, dtypes)
+    blind = engine is not None and not engine.traced and job.kind in OF_MEMORY
+    return Measurement(job, "ok", figures, _untraced(figures) if blind else "", version, dtypes)
 
 
 def _figures(job: Job, problem: Problem, engine: Engine | None, work: Work) -> dict[str, float]:
