@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from experiments import cli, environment
 from experiments.bench import engines, floors, measuring, running, table
@@ -515,8 +517,10 @@ def test_nothing_is_a_multiple_of_nothing() -> None:
     [
         (Estimate(1.857, 1.81, 1.93, 5), "ratio", "1.86× (1.81-1.93)"),
         (Estimate(10.0, 10.0, 10.0, 5), "ratio", "10.0×"),
+        (Estimate(10.01, 10.0, 10.02, 5), "ratio", "10.0×"),
         (Estimate(2.5e-5, 2.4e-5, 1.1e-4, 5), "seconds", "25.0 µs (24.0-110)"),
         (Estimate(0.0421, 0.0421, 0.0421, 1), "seconds", "42.1 ms"),
+        (Estimate(99.99, 99.99, 99.99, 5), "ratio", "100×"),
         (Estimate(14.0001, 14.0001, 14.0001, 1), "arrays", "14.00"),
         (Estimate(472.0, 472.0, 472.0, 1), "count", "472"),
         (Estimate(131579.4, 131579.4, 131579.4, 1), "count", "131,579"),
@@ -527,6 +531,18 @@ def test_nothing_is_a_multiple_of_nothing() -> None:
 )
 def test_cells(found: Estimate | None, unit: Any, text: str) -> None:
     assert table.cell(found, unit) == text
+
+
+@pytest.mark.parametrize(("width", "ranges"), [(200, 1), (80, 1), (60, 0)])
+def test_no_digit_is_lost_where_there_is_little_room(width: int, ranges: int) -> None:
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(table.shown(made_up(), width))
+    said = console.export_text()
+    assert "…" not in said
+    rows = [line for line in said.splitlines() if line.startswith("time an operation, N = 100 ")]
+    assert len(rows) == 1
+    assert rows[0].split()[-2:] == ["6.69", "µs"] if width != 200 else "(" in rows[0]
+    assert said.count("(6.69-20.1)") == ranges
 
 
 def test_remarks_say_each_thing_once_and_what_is_missing() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,28 +18,33 @@ from experiments.estimates import Estimate
 
 NAMES = {FLOOR: "by hand"}  # what an engine is called, where that is not its package's name
 DIGITS = 3  # of a figure that was measured
+GAP = 2  # characters between two columns
 
 METHOD = (
-    "Median (lowest to highest) over rounds; without a range, all rounds alike or only one taken. "
+    "Median (lowest to highest) over rounds; without a range, all are alike, only one was taken, "
+    "or there is no room for it. "
     "Time is the processor's, with one thread, forward and backward, the collector on. × floor: "
     "how many times the figure by hand, of the same round. An operation is one that engines record."
 )
 
 
-def shown(measurements: Sequence[Measurement]) -> RenderableType:
-    """A table for each problem, one of the chief figures, and what is not in them and why."""
+def shown(measurements: Sequence[Measurement], width: int) -> RenderableType:
+    """A table for each problem, one of the chief figures, and what is not in them and why.
+
+    width: in characters. Where it is too little for the ranges, these are left out.
+    """
     found = figures(measurements)
     engines = _engines(measurements)
     parts: list[RenderableType] = []
     for name, problem in PROBLEMS.items():
-        of_problem = [figure for figure in found if figure.problem == name]
+        of_problem = {figure.name: figure for figure in found if figure.problem == name}
         if of_problem:
-            parts += [Text(name, style="bold cyan"), Text(problem.says), _grid(of_problem, engines)]
-            parts.append(Text())
-    chief = [figure for figure in found if figure.chief]
-    if len({figure.problem for figure in chief}) > 1:
+            parts += [Text(name, style="bold cyan"), Text(problem.says)]
+            parts += [_grid(of_problem, engines, width), Text()]
+    chief = {f"{figure.problem}: {figure.name}": figure for figure in found if figure.chief}
+    if len({figure.problem for figure in chief.values()}) > 1:
         parts += [Text("The chief figures, medians", style="bold cyan")]
-        parts += [_grid(chief, engines, brief=True), Text()]
+        parts += [_grid(chief, engines, width, layouts=[None]), Text()]
     parts += [Text(said) for said in (*remarks(measurements), versions(measurements), METHOD)]
     return Group(*parts)
 
@@ -49,29 +54,50 @@ def _engines(measurements: Iterable[Measurement]) -> list[str]:
     return [engine for engine in ENGINES if engine in there]
 
 
-def _grid(found: Sequence[Figure], engines: Sequence[str], *, brief: bool = False) -> Table:
-    """A row for each figure, a column for each engine."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("", no_wrap=True)
-    for engine in engines:
-        table.add_column(NAMES.get(engine, engine), justify="right")
-    for figure in found:
-        name = f"{figure.problem}: {figure.name}" if brief else figure.name
-        cells = [cell(figure.of.get(engine), figure.unit, brief=brief) for engine in engines]
-        table.add_row(name, *cells)
+def _grid(
+    found: Mapping[str, Figure],
+    engines: Sequence[str],
+    width: int,
+    layouts: Sequence[str | None] = (" ", "\n", None),
+) -> Table:
+    """A row for each figure, a column for each engine.
+
+    layouts: what may stand between a figure and its range (None: no range); the first that fits.
+    """
+    titles = ["", *(NAMES.get(engine, engine) for engine in engines)]
+    for between in layouts:
+        rows = [
+            [name, *(cell(figure.of.get(e), figure.unit, between) for e in engines)]
+            for name, figure in found.items()
+        ]
+        columns = list(zip(titles, *rows, strict=True))
+        wide = [
+            max(len(line) for text in column for line in text.split("\n")) for column in columns
+        ]
+        if sum(wide) + GAP * (len(wide) - 1) <= width:
+            break
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for number, title in enumerate(titles):
+        table.add_column(title, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
-def cell(found: Estimate | None, unit: Unit, *, brief: bool = False) -> str:
-    """A figure with its range, as in `1.86 (1.81-1.93)`; a dash for one that there is not."""
+def cell(found: Estimate | None, unit: Unit, between: str | None = " ") -> str:
+    """A figure with its range, as in `1.86 (1.81-1.93)`; a dash for one that there is not.
+
+    A range that does not show in so few digits is left out.
+    """
     if found is None:
         return "-"
     scale, suffix = _scale(found.median, unit)
-    median = _number(found.median / scale, unit)
-    if brief or found.low == found.high:
+    median, low, high = (
+        _number(value / scale, unit) for value in (found.median, found.low, found.high)
+    )
+    if between is None or low == median == high:
         return f"{median}{suffix}"
-    low, high = _number(found.low / scale, unit), _number(found.high / scale, unit)
-    return f"{median}{suffix} ({low}-{high})"
+    return f"{median}{suffix}{between}({low}-{high})"
 
 
 def _scale(value: float, unit: Unit) -> tuple[float, str]:
@@ -87,7 +113,7 @@ def _number(value: float, unit: Unit) -> str:
         return f"{value:.2f}"
     if unit == "count" and abs(value - round(value)) < 0.005:
         return f"{value:,.0f}"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.{DIGITS}g}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.{DIGITS}g}".rstrip(".")
 
 
 # In words -----------------------------------------------------------------------------------------

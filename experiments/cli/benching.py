@@ -202,7 +202,7 @@ def _show(measurements: Sequence[Measurement], absent: dict[str, str]) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDTH, soft_wrap=True)
-    console.print(table.shown(measurements))
+    console.print(table.shown(measurements, console.width))
     if running.valgrind() is None:
         console.print("Instructions are not counted: valgrind is not installed here.")
     for peer, why in absent.items():
