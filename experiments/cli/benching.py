@@ -31,6 +31,7 @@ HELP = (
     "Problems:\n\n"
     + "".join(f"  {name:<16} {problem.says}\n" for name, problem in PROBLEMS.items())
     + "\nFor example:\n\n"
+    "  experiments bench                          everything: half an hour or more\n"
     "  experiments bench --quick                  a first look: some minutes\n"
     "  experiments bench --alone                  without peers\n"
     "  experiments bench chain wide --peer torch  two problems, one peer\n"
