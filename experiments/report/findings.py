@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from experiments.report.answers import Answer
-from experiments.report.blocks import Block, Chart, Section, Table, Text, Verbatim
+from experiments.report.blocks import Block, Chart, Picture, Section, Table, Text, Verbatim
 from experiments.report.words import NO_RECORDS, tally
 from experiments.trial import Record
 
@@ -57,7 +57,7 @@ def _block(block: Block, level: int) -> Iterator[str]:
             yield _table(block)
         case Verbatim(caption, lines):
             yield f"*{caption}*\n\n````text\n{lines}\n````"
-        case Chart(says=says, table=table) if table:
+        case Chart(says=says, table=table) | Picture(says=says, table=table) if table:
             yield says
             yield _table(table)
         case Section():
