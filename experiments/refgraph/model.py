@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 SCHEMA = 1
@@ -86,3 +87,18 @@ class Graph:
             edges=[Edge(**edge) for edge in data["edges"]],
             **{name: data[name] for name in ("title", "omitted", "notes", "facts")},
         )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the graph as what the path's ending says: html, svg, png, dot or json.
+
+        Raises ValueError for another ending, NotDrawn where there can be no picture.
+        """
+        from experiments.refgraph import rendering  # which needs this module
+
+        return rendering.save(self, Path(path))
+
+    def _repr_html_(self) -> str:
+        """The picture in a notebook; where there can be none, the reason and the edges."""
+        from experiments.refgraph import rendering
+
+        return rendering.shown(self)
