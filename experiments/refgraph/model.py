@@ -39,16 +39,23 @@ class Node:
     cycle: int | None = None
     fate: Fate = "freed"
     outside: int = 0  # references from what is not in the graph: C code, running code
+    only: str = ""  # of two graphs laid side by side, the one that has it: the name of a mode
 
 
 @dataclass(frozen=True)
 class Edge:
-    """A reference from one object to another, by the attribute, item or variable that it is."""
+    """A reference from one object to another, by the attribute, item or variable that it is.
+
+    label: as a reader writes it: `.creator`, `.inputs[0]`, `.params['W']`; of a variable its name.
+    place: what it is in memory, where that has another name: `._source`, `._inputs[0]`.
+    """
 
     source: str
     target: str
     label: str
     weak: bool = False
+    place: str = ""
+    only: str = ""  # of two graphs laid side by side, the one that has it: the name of a mode
 
     @property
     def key(self) -> tuple[str, str, str, bool]:
