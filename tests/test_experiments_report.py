@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -35,11 +37,12 @@ from experiments.report.glance import glance
 from experiments.report.ladder import ladder
 from experiments.report.lines import lines
 from experiments.report.native import native
-from experiments.report.page import marked
+from experiments.report.page import SCRIPTS, STYLES, marked
 from experiments.report.reading import in_reading_order, read
 from experiments.report.resident import resident
 from experiments.report.results import results
 from experiments.report.sections import sections
+from experiments.report.story import story
 from experiments.report.traces import POINTS, thinned
 from experiments.studies import studies
 from experiments.trial import Record
@@ -127,9 +130,7 @@ def test_the_page_asks_no_network_for_anything(whole) -> None:
     page = Page(source)
     links = [a.get("src") or a.get("href") for _, a in page.elements]
     assert {link for link in links if link and not link.startswith("#")} == {"data:,"}
-    own = "".join(
-        Path(looks.__file__).with_name(f"page.{kind}").read_text() for kind in ("css", "js")
-    )
+    own = "".join(Path(looks.__file__).with_name(name).read_text() for name in (*STYLES, *SCRIPTS))
     assert not re.search(r"https?:|@import|url\(|fetch\(", own)
     [policy] = [a["content"] for t, a in page.elements if t == "meta" and "http-equiv" in a]
     assert policy is not None and policy.startswith("default-src 'none';")
@@ -142,9 +143,12 @@ def test_the_page_is_small(whole) -> None:
 
 def test_every_chart_is_on_the_page_with_its_data(whole, run) -> None:
     source, _ = whole
-    items = re.findall(r'<script type="application/json">(.*?)</script>', source, re.DOTALL)
-    assert len(items) == len(charts_of([*run, *made_up.failures()])) > 10
-    for item in items:
+    drawn = re.findall(
+        r'<div class="chart".*?<script type="text/plain">(.*?)</script>', source, re.S
+    )
+    assert len(drawn) == len(charts_of([*run, *made_up.failures()])) > 10
+    for packed in drawn:
+        item = zlib.decompress(base64.b64decode(packed))
         assert json.loads(item)["doc"]["roots"][0]["name"] == "Figure"
 
 
@@ -176,8 +180,7 @@ def test_the_same_records_make_the_same_findings_in_whatever_order_they_came(
     tmp_path, run, rng
 ) -> None:
     def told(records: Sequence[Record]) -> str:
-        ordered = read(saved(tmp_path, records))
-        return findings(answers(ordered), sections(ordered), ordered)
+        return findings(story(saved(tmp_path, records)))
 
     assert told([run[n] for n in rng.permutation(len(run))]) == told(run)
 

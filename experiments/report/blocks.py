@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from experiments.estimates import Arm, Subject
 
 if TYPE_CHECKING:  # it takes a second to import
-    from bokeh.plotting import figure
+    from bokeh.models import LayoutDOM
 
 Tone = Literal["plain", "note", "good", "warning"]
 
@@ -49,6 +49,7 @@ class Table:
     prose: Sequence[str] = ()  # columns of words, set to the left; the others hold figures
     folded: bool = False  # whether a reader opens it first: it stands behind a chart
     origins: Sequence[Origin | None] = ()  # where the figures come from, one for each row, or none
+    places: Sequence[Origin] = ()  # the case that a row is the place of: others lead to it
     data: Callable[[], Columns] | None = None  # its figures for CSV; without it its texts are taken
 
 
@@ -66,7 +67,7 @@ class Chart:
 
     title: str  # for those who do not see it
     says: str
-    draw: Callable[[], figure]  # called only by the page: other readers take the table
+    draw: Callable[[], LayoutDOM]  # called only by the page: other readers take the table
     table: Table | None = None  # None where an earlier chart's table holds its figures, too
     data: Callable[[], Columns] | None = None  # what it is drawn from, for CSV; else its table's
 
@@ -95,6 +96,7 @@ class Section:
     listed: bool = False  # whether its sections are in the list of contents
     doubted: bool = False  # whether its figures are of an instrument that broke its bounds
     folded: bool = False  # whether a reader opens it first: it is detail
+    place: Origin | None = None  # the workload that it is the place of: others lead to it
 
 
 Block = Text | Table | Verbatim | Chart | Picture | Section
