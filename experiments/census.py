@@ -166,7 +166,7 @@ def _edges(nodes: list[object]) -> list[list[int]]:
         targets = []
         for referent in referents(node):
             number = numbers.get(id(referent))
-            if number is None and _is_untracked_holder(referent):
+            if number is None and is_untracked_holder(referent):
                 number = numbers[id(referent)] = len(nodes)
                 nodes.append(referent)
             if number is not None:
@@ -189,7 +189,7 @@ def referents(node: object) -> list[object]:
     return found
 
 
-def _is_untracked_holder(node: object) -> bool:
+def is_untracked_holder(node: object) -> bool:
     """Whether an object is an array, or a container that the collector dropped as harmless."""
     return isinstance(node, np.ndarray | tuple | dict) and not gc.is_tracked(node)
 
