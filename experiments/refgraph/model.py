@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 SCHEMA = 1
 
-Kind = Literal["name", "variable", "function", "leaf", "array", "object"]
+Kind = Literal["name", "variable", "function", "leaf", "array", "object", "fold"]
 Fate = Literal["freed", "waits", "stays", "garbage"]
 
 
