@@ -58,22 +58,27 @@
   // Bokeh's legend listens to the pointer alone, and is made anew with every change: its entries
   // become buttons that keys press, and the one that had the focus has it again.
   function keyed(view) {
+    view.canvas_view.events_el.tabIndex = -1; // it listens to keys, and no tool here does
     for (const model of view.model.references()) {
       if (model.type !== "Legend") continue;
       const legend = view.views.find_one(model);
-      let focused = -1;
-      const mark = () => legend.entries.forEach(({ el, item }, n) => {
-        el.tabIndex = 0;
-        el.setAttribute("role", "button");
-        el.setAttribute("aria-pressed", item.renderers.every((drawn) => drawn.visible));
-        el.addEventListener("focus", () => { focused = n; });
-        el.addEventListener("keydown", (event) => {
-          if (event.key !== "Enter" && event.key !== " ") return;
-          event.preventDefault();
-          for (const drawn of item.renderers) drawn.visible = !drawn.visible;
-          legend.entries[focused].el.focus();
+      let pressed = -1; // by a key; it is given the focus however often the legend is made anew
+      const mark = () => {
+        legend.entries.forEach(({ el, item }, n) => {
+          el.tabIndex = 0;
+          el.setAttribute("role", "button");
+          el.setAttribute("aria-pressed", item.renderers.every((drawn) => drawn.visible));
+          el.addEventListener("focus", () => { if (n !== pressed) pressed = -1; });
+          el.addEventListener("keydown", (event) => {
+            if (event.key === "Tab") pressed = -1;
+            if (event.key !== "Enter" && event.key !== " ") return;
+            event.preventDefault();
+            pressed = n;
+            for (const drawn of item.renderers) drawn.visible = !drawn.visible;
+          });
         });
-      });
+        if (pressed >= 0) legend.entries[pressed].el.focus();
+      };
       new MutationObserver(mark).observe(legend.grid_el, { childList: true });
       mark();
     }

@@ -51,6 +51,12 @@ def test_every_chart_has_a_legend_and_words_for_the_pointer(charts) -> None:
         assert chart["tooltips"] and all(chart["pointed"]), chart["title"]
 
 
+def entry(page, chart, place):
+    """An entry of a chart's legend, which is made anew with every change."""
+    asked = "([chart, place]) => witness.entries(chart)[place]"
+    return page.evaluate_handle(asked, [chart, place]).as_element()
+
+
 def test_a_click_in_the_legend_hides_what_it_names_and_another_shows_it(
     page, charts, kinds
 ) -> None:
@@ -58,14 +64,27 @@ def test_a_click_in_the_legend_hides_what_it_names_and_another_shows_it(
         title = charts[n]["title"]
         before = page.evaluate("n => witness.visible(n)", n)
         assert before == [[True] * len(shown) for shown in before]
-        entries = page.locator(".chart").nth(n).locator(".bk-Legend .bk-item")
-        assert entries.count() == len(charts[n]["legend"])
-        last = entries.count() - 1
-        entries.nth(last).click()
+        last = len(before) - 1
+        entry(page, n, last).click()
         after = page.evaluate("n => witness.visible(n)", n)
         assert after[:last] == before[:last], title
         assert not any(after[last]), title
-        entries.nth(last).click()
+        entry(page, n, last).click()
+        assert page.evaluate("n => witness.visible(n)", n) == before, title
+
+
+def test_the_legend_is_worked_by_keyboard_and_says_what_is_shown(page, charts, kinds) -> None:
+    for n in kinds:
+        title = charts[n]["title"]
+        before = page.evaluate("n => witness.visible(n)", n)
+        entry(page, n, 0).focus()
+        for key, shown in (("Enter", False), (" ", True)):
+            page.keyboard.press(key)
+            assert all(page.evaluate("n => witness.visible(n)[0]", n)) is shown, title
+            now = page.evaluate_handle("witness.focused()").as_element()
+            assert now.get_attribute("role") == "button", title
+            assert now.get_attribute("aria-pressed") == str(shown).lower(), title
+            assert now.inner_text().strip() == charts[n]["legend"][0], title
         assert page.evaluate("n => witness.visible(n)", n) == before, title
 
 

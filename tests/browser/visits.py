@@ -33,7 +33,10 @@ def visited(
     `how` is handed to the browser's context.
     """
     context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, **how
+        viewport={"width": width, "height": 900},
+        color_scheme=scheme,
+        reduced_motion="reduce",  # what is scrolled to is there at once
+        **how,
     )
     context.set_default_timeout(60_000)
     context.add_init_script(path=WITNESS)
@@ -70,8 +73,9 @@ def draw_all(page: Page) -> None:
           const pause = () => new Promise((done) => setTimeout(done, 20));
           for (const place of document.querySelectorAll(".chart")) {
             place.scrollIntoView({ behavior: "instant" });
-            while (!place.querySelector(".bk-Figure")) await pause();
+            while (place.dataset.drawn === undefined) await pause();
           }
+          for (let n = 0; n < 10; n += 1) await pause(); // they are fitted once they are there
           while (self.Bokeh && !Bokeh.documents.every((one) => one.is_idle)) await pause();
           scrollTo({ top: 0, behavior: "instant" });
         }"""

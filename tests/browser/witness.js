@@ -253,11 +253,15 @@ self.witness = (() => {
 
   // Charts -------------------------------------------------------------------------------------------
 
-  const figures = () => {
-    const views = self.Bokeh ? [...Bokeh.index].filter((view) => view.el.closest(".chart")) : [];
-    const places = [...document.querySelectorAll(".chart")];
-    return places.map((place) => views.find((view) => place.contains(view.el)));
-  };
+  // The charts in the order of the page: a place may have several, one under the other.
+  function figures() {
+    const within = (view) =>
+      view.model.type === "Figure" ? [view] : (view.child_views ?? []).flatMap(within);
+    const roots = self.Bokeh ? [...Bokeh.index].filter((view) => view.el.closest(".chart")) : [];
+    return [...document.querySelectorAll(".chart")].flatMap((place) =>
+      roots.filter((view) => place.contains(view.el)).flatMap(within),
+    );
+  }
 
   // What each chart is made of, as Bokeh knows it, and what can be seen of it.
   function charts() {
@@ -265,7 +269,7 @@ self.witness = (() => {
       const models = [...view.model.references()];
       const of = (type) => models.filter((model) => model.type === type);
       return {
-        title: view.el.closest(".chart").ariaLabel ?? "",
+        title: placeOf(view).ariaLabel ?? "",
         axes: models.filter((model) => model.type.endsWith("Axis")).map((axis) => axis.axis_label),
         written: wordsOn(view),
         legend: of("Legend").flatMap((legend) => legend.items.map((item) => item.label.value)),
@@ -277,7 +281,9 @@ self.witness = (() => {
     });
   }
 
-  const canvasesOf = (view) => [...elements(view.el.parentElement)].filter((e) => e.tagName === "CANVAS");
+  const placeOf = (view) => [...ancestors(view.el)].find((one) => one.matches(".chart"));
+  const canvasesOf = (view) =>
+    [...elements(view.el.shadowRoot)].filter((one) => one.tagName === "CANVAS");
   const wordsOn = (view) =>
     canvasesOf(view).flatMap((canvas) => (written.get(canvas) ?? []).map(({ text }) => text));
 
@@ -320,5 +326,66 @@ self.witness = (() => {
       .filter(({ element }) => [...ancestors(element)].some((one) => one.matches(".bk-Tooltip")))
       .map(({ text }) => text);
 
-  return { charts, cut, marks, overlapping, sideways, told, visible };
+  // The entries of a chart's legend, as elements.
+  const entries = (chart) =>
+    [...elements(figures()[chart].el.shadowRoot)].filter((one) => one.matches(".bk-item"));
+
+  // What has the focus, in a shadow tree too.
+  function focused() {
+    let one = document.activeElement;
+    while (one?.shadowRoot?.activeElement) one = one.shadowRoot.activeElement;
+    return one;
+  }
+
+  // Keys ---------------------------------------------------------------------------------------------
+
+  // Each thing that is to be worked has a number, so that a stop can be told from others.
+  const numbers = new Map();
+  const number = (element) => {
+    if (!numbers.has(element)) numbers.set(element, numbers.size);
+    return `${numbers.get(element)} ${named(element)}: ${element.textContent.trim().slice(0, 40)}`;
+  };
+
+  const WORKED = "a[href], button, summary, input, select, textarea, [tabindex='0'], .bk-item";
+
+  // All that a reader may want to work and that is there to be seen, first to last.
+  const workable = () =>
+    [...elements()]
+      .filter((one) => one.matches(WORKED) && shown(one) && !one.disabled)
+      .filter((one) => getComputedStyle(one).pointerEvents !== "none")
+      .map(number);
+
+  // Where the focus is, and what is wrong with how that is shown.
+  function stop() {
+    const one = focused();
+    if (!one || one === document.body) return ["", ""];
+    if (!one.textContent.trim() && !one.ariaLabel) return [number(one), `no name: ${number(one)}`];
+    const style = getComputedStyle(one);
+    const box = one.getBoundingClientRect();
+    const seen = overlap(box, { left: 0, top: 0, right: innerWidth, bottom: innerHeight });
+    if (style.outlineStyle === "none" || parseFloat(style.outlineWidth) < 1) {
+      return [number(one), `no outline: ${number(one)}`];
+    }
+    if (empty(seen)) return [number(one), `out of sight: ${number(one)} (${rounded(box)})`];
+    const [x, y] = [(seen.left + seen.right) / 2, (seen.top + seen.bottom) / 2];
+    const [top] = document.elementsFromPoint(x, y);
+    const host = [one, ...ancestors(one)].includes(top) || one.contains(top);
+    return [number(one), host ? "" : `under ${named(top)}: ${number(one)}`];
+  }
+
+  // What scrolls and cannot have the focus, or has no name.
+  const unreachable = () =>
+    [...elements()]
+      .filter((one) => {
+        const { overflowX, overflowY } = getComputedStyle(one);
+        const scrolls = (way) => way === "auto" || way === "scroll";
+        return shown(one) && (
+          (scrolls(overflowX) && one.scrollWidth > one.clientWidth) ||
+          (scrolls(overflowY) && one.scrollHeight > one.clientHeight)
+        );
+      })
+      .filter((one) => !(one.tabIndex >= 0 && one.ariaLabel) && !one.querySelector(WORKED))
+      .map(named);
+
+  return { charts, cut, entries, focused, marks, overlapping, sideways, stop, told, unreachable, visible, workable };
 })();
