@@ -54,15 +54,24 @@ def folds(graph: Graph) -> list[Fold]:
 
 def closed(graph: Graph, folded: Sequence[Fold]) -> Graph:
     """The graph with a box for each fold; a box has the bytes of all that is in it."""
-    box_of = {i: fold.id for fold in folded for i in fold.ids}
+    box_of = _box_of(folded)
     nodes = {node.id: node for node in graph.nodes}
     boxes = {fold.id: _box(fold, nodes) for fold in folded}
     drawn = dict.fromkeys(box_of.get(node.id, node.id) for node in graph.nodes)
     return replace(
         graph,
         nodes=[boxes.get(i) or nodes[i] for i in drawn],
-        edges=list(_between(graph, box_of)),
+        edges=[edge for edge, _ in _between(graph, box_of)],
     )
+
+
+def behind(graph: Graph, folded: Sequence[Fold]) -> dict[tuple[str, str, str, bool], list[Edge]]:
+    """Of each reference of the closed graph, by its key, those of the graph that it stands for."""
+    return {edge.key: alike for edge, alike in _between(graph, _box_of(folded))}
+
+
+def _box_of(folded: Sequence[Fold]) -> dict[str, str]:
+    return {i: fold.id for fold in folded for i in fold.ids}
 
 
 def opened(graph: Graph, folded: Sequence[Fold], fold: Fold) -> tuple[Graph, list[Fold]]:
@@ -100,7 +109,7 @@ def _box(fold: Fold, nodes: Mapping[str, Node]) -> Node:
     )
 
 
-def _between(graph: Graph, box_of: Mapping[str, str]) -> Iterator[Edge]:
+def _between(graph: Graph, box_of: Mapping[str, str]) -> Iterator[tuple[Edge, list[Edge]]]:
     """The references that are left to draw; those alike from or to a box are one, with a count."""
     found: dict[tuple[str, str, str, bool, str], list[Edge]] = defaultdict(list)
     for edge in graph.edges:
@@ -114,9 +123,8 @@ def _between(graph: Graph, box_of: Mapping[str, str]) -> Iterator[Edge]:
         first = alike[0]
         same = all(edge.label == first.label for edge in alike)
         count = f" × {len(alike):,}" if len(alike) > 1 else ""
-        yield replace(
-            first, source=source, target=target, label=(first.label if same else label) + count
-        )
+        name = (first.label if same else label) + count
+        yield replace(first, source=source, target=target, label=name), alike
 
 
 def _unnumbered(label: str) -> str:
