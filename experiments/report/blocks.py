@@ -30,6 +30,10 @@ class Origin:
     instrument: str | None = None
 
 
+# In place of a workload: the records that the instruments were calibrated with.
+TRUTHS = Subject("known truths")
+
+
 @dataclass(frozen=True)
 class Text:
     """A paragraph; what stands between backquotes is code."""

@@ -8,7 +8,7 @@ from typing import Any
 from experiments.estimates import NOTHING_BYTES, Arm, ByCase, Subject, by_case, by_subject
 from experiments.report.accuracy import UNCALIBRATED, Calibrations, error_text
 from experiments.report.answers import effect
-from experiments.report.blocks import Block, Section, Table, Text
+from experiments.report.blocks import Block, Columns, Origin, Section, Table, Text
 from experiments.report.looks import COLLECTORS, in_order
 from experiments.report.results import equal_in_words
 from experiments.report.times import cost
@@ -108,8 +108,27 @@ def glance(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED)
     ]
     columns = ["Workload", *(["Collector"] if several else []), *(f"`{mode}`" for mode in modes)]
     caption = f"Peak, and what was left behind where it is more than {NOTHING_BYTES // KIB} KiB"
-    table = Table(caption, columns, rows, 1 + several)
+    origins = [Origin(s) for s in peaks for _ in settings]
+    table = Table(
+        caption, columns, rows, 1 + several, origins=origins, data=lambda: _data(peaks, left, names)
+    )
     return Section(TITLE, [*blocks, table, Text(_how_sure(peaks, calibrations), "note")])
+
+
+def _data(peaks: ByCase, left: ByCase, names: Mapping[Subject, str]) -> Columns:
+    """A row for each case: its peak and what it left behind, in bytes."""
+    cases = [(s, a, e) for s, arms in peaks.items() for a, e in arms.items()]
+    behind = [left.get(s, {}).get(a) for s, a, _ in cases]
+    return {
+        "workload": [names[s] for s, _, _ in cases],
+        "mode": [a.mode for _, a, _ in cases],
+        "collector": [a.collector for _, a, _ in cases],
+        "peak, bytes": [e.median for _, _, e in cases],
+        "lowest peak, bytes": [e.low for _, _, e in cases],
+        "highest peak, bytes": [e.high for _, _, e in cases],
+        "left behind, bytes": [e.median if e else None for e in behind],
+        "trials": [e.n for _, _, e in cases],
+    }
 
 
 def _how_sure(peaks: ByCase, calibrations: Calibrations) -> str:
@@ -143,6 +162,6 @@ def _in_words(records: Sequence[Record], calibrations: Calibrations) -> list[str
                 instead="`step18`",
             )
         )
-    if any(r.results for r in records):
-        said.append(equal_in_words(records))
+    if equal := equal_in_words(records):
+        said.append(equal)
     return [" ".join(said)]

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from experiments.estimates import Arm, Subject, arm, subject
-from experiments.report.blocks import Columns, Origin, Section, Table
+from experiments.report.blocks import TRUTHS, Columns, Origin, Section, Table
 from experiments.report.looks import in_order
 from experiments.report.words import count_text, counted, listed, subject_names
 from experiments.trial import CALIBRATION, Record
 
 TITLE = "Records"
-TRUTHS = Subject("known truths")  # the records that the instruments were calibrated with
 LEAD = (
     "Every figure on this page is made from lines of `records.jsonl`, the file beside it: a trial "
     "a line, counted from 1. The number of trials in a row of figures leads to their lines here."

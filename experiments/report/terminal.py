@@ -61,7 +61,7 @@ def summary(records: Sequence[Record]) -> RenderableType:
         _table(ordered),
         *_over_phases(ordered),
         Text(tally(ordered), style="yellow" if failed else "green"),
-        *([Text(plain(equal_in_words(ordered)))] if any(r.results for r in ordered) else []),
+        *([Text(plain(equal))] if (equal := equal_in_words(ordered)) else []),
         *(Text(plain(said)) for said in beside_default(ordered, calibrations)),
         *(Text(plain(said), style="bold") for said in of_script(ordered)),
         *_doubts(calibrations),
