@@ -37,6 +37,11 @@ def plainly(words: str) -> str:
     """A cell as programs read it: no marks, no narrow spaces, empty where there is no figure."""
     if words == NONE:
         return ""
-    text = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", words).replace("`", "").replace("**", "")
+    text = unmarked(words)
     text = re.sub(rf"(?<=\d){GAP}(?=\d)", "", text).replace(MINUS, "-")
     return text.replace(GAP, " ").replace(NBSP, " ").strip()
+
+
+def unmarked(words: str) -> str:
+    """Words without the marks of code, of emphasis and of links."""
+    return re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", words).replace("`", "").replace("**", "")

@@ -12,6 +12,7 @@ from experiments.report.blocks import Section
 from experiments.report.calibration import calibration, doubts, ordinary
 from experiments.report.matrix import matrix, shown
 from experiments.report.reading import by_environment, numbered
+from experiments.report.records import Numbered
 from experiments.report.records import records as lines_of
 from experiments.report.sections import sections
 from experiments.trial import Record
@@ -27,13 +28,16 @@ class Story:
     doubted: Sequence[str] = ()  # of which instruments the figures are in doubt, in sentences
 
 
-def story(folder: Path) -> Story:
+def story(folder: Path, workload: str | None = None) -> Story:
     """What is told of the folder's records; of several environments one is told whole.
 
-    Raises FileNotFoundError where the folder holds no run, and RecordError, naming file, line and
-    field, where a line of its records is none.
+    workload: the only one that is told of; None for all.
+
+    Raises FileNotFoundError where the folder holds no run, RecordError, naming file, line and
+    field, where a line of its records is none, and ValueError where none is of the workload.
     """
-    found = numbered(folder)
+    every = numbered(folder)
+    found = every if workload is None else _of(workload, every)
     environments = by_environment([record for _, record in found])
     everything = shown(environments)
     calibrations = calibrated(everything)
@@ -53,3 +57,13 @@ def story(folder: Path) -> Story:
         records,
         doubts(calibrations, list(calibrations)) if records else [],
     )
+
+
+def _of(workload: str, found: Numbered) -> Numbered:
+    """The records of a workload, and those of known truths."""
+    there = {record.trial.workload for record in ordinary(record for _, record in found)}
+    if workload not in there:
+        names = ", ".join(sorted(there)) or "none"
+        raise ValueError(f"workload: {workload!r} is none of this run; it has {names}")
+    apart = there - {workload}
+    return [line for line in found if line[1].trial.workload not in apart]
