@@ -141,11 +141,11 @@ def _locals(frame: FrameType) -> dict[str, object]:
     outer, name = frame.f_code.co_freevars, frame.f_code.co_qualname
     return {
         f"{'closure' if n in outer else 'local'} {n} of {name}": x
-        for n, x in _values(frame).items()
+        for n, x in values_of_frame(frame).items()
     }
 
 
-def _values(frame: FrameType) -> dict[str, object]:
+def values_of_frame(frame: FrameType) -> dict[str, object]:
     """The local variables of a frame; nothing of them stays with the frame.
 
     Before Python 3.13 a frame keeps the dict that it gives, and with it what is in the variables.
@@ -482,7 +482,7 @@ def _is_of(frame: FrameType, package: str) -> bool:
 def _variables(frame: FrameType) -> Iterator[tuple[Local, object]]:
     code = frame.f_code
     shared = {*code.co_cellvars, *code.co_freevars}
-    for name, value in _values(frame).items():
+    for name, value in values_of_frame(frame).items():
         outer = name in code.co_freevars
         yield Local(name, code.co_qualname, id(value), name in shared, outer), value
 

@@ -75,6 +75,7 @@ EXPERIMENTS = {
         "environment",
         "estimates",
         "intervals",
+        "refgraph",
         "trial",
     },
     "cli": {

@@ -8,6 +8,7 @@ base of a view, what is frozen, and local variables.
 from __future__ import annotations
 
 import gc
+import sys
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -43,11 +44,42 @@ def of(
     most: how many objects there may be; what is furthest from the roots is left out.
     seconds: how long the search may take.
     """
+    keywords = (names, most, seconds, title) != (None, MOST, SECONDS, "")
     with collector_off():
-        objects, variables = everything(PACKAGE)
-        with_untracked(objects, [*roots, roots, names, *(names or {}).values()])
-        snapshot = Snapshot(Heap(objects), variables, [id(roots), id(names)], _ids(names))
-        return drawn(Region(snapshot, snapshot.numbers_of(roots), seconds), most, title)
+        return _around(roots, names, most, seconds, title, keywords)
+
+
+def around(roots: Sequence[object], most: int = MOST) -> Graph:
+    """The live objects around those of a list, which itself does not count."""
+    with collector_off():
+        return _around(roots, None, most, SECONDS, "")
+
+
+def _around(
+    roots: Sequence[object],
+    names: Mapping[str, object] | None,
+    most: int,
+    seconds: float,
+    title: str,
+    by_keywords: bool = False,
+) -> Graph:
+    objects, variables = everything(PACKAGE)
+    with_untracked(objects, [*roots, roots, names, *(names or {}).values()])
+    snapshot = Snapshot(Heap(objects), variables, [id(roots), id(names)], _ids(names))
+    if type(roots) is tuple and snapshot.disown_copies(roots) and by_keywords:
+        for number in snapshot.numbers_of(roots):
+            snapshot.heap.outside[number] -= _held_by_call()
+    return drawn(Region(snapshot, snapshot.numbers_of(roots), seconds), most, title)
+
+
+def _held_by_call() -> int:
+    """How often this Python holds an argument meanwhile where `f(*arguments, k=1)` is called."""
+
+    def counted(*given: object, **keywords: int) -> int:
+        return sys.getrefcount(given[0])
+
+    arguments = (object(),)
+    return counted(*arguments, k=1) - counted(*arguments)
 
 
 def among(

@@ -104,6 +104,19 @@ class Snapshot:
         """The numbers of those objects that have one."""
         return [self.numbers[id(one)] for one in objects if id(one) in self.numbers]
 
+    def disown_copies(self, roots: tuple[object, ...]) -> bool:
+        """Let no tuple count that a call like `of(*roots)` has its arguments from; is there one?"""
+        first = self.holders[self.numbers[id(roots[0])]] if roots else ()
+        found = {number for number in first if self._is_copy(number, roots)}
+        self.own |= found
+        return bool(found - {self.numbers.get(id(roots))})
+
+    def _is_copy(self, number: int, roots: tuple[object, ...]) -> bool:
+        node = self.nodes[number]
+        if type(node) is not tuple or self.holders[number] or len(node) != len(roots):
+            return False
+        return all(one is other for one, other in zip(node, roots, strict=True))
+
     # What a number stands for -------------------------------------------------------------------
 
     def is_stop(self, number: int) -> bool:
