@@ -57,8 +57,8 @@ def dropping(graph: Graph, edge: Edge) -> tuple[list[str], list[str]]:
     freed = _cascade(holds, counts, [edge.target], names)
     holds[edge.source].remove(edge.target)
     after = reachable(holds, standing)
-    dead = set(freed)
-    waiting = [n.id for n in graph.nodes if n.id in before - after and n.id not in dead]
+    left = before - after - set(freed)
+    waiting = [node.id for node in graph.nodes if node.id in left]
     return freed, waiting
 
 
