@@ -51,7 +51,7 @@ Groups = tuple[tuple[Process, ...], ...]
 
 @dataclass(frozen=True)
 class Interval:
-    """Where a ratio lies, with which confidence."""
+    """Where a ratio or a time lies, with which confidence."""
 
     low: float
     high: float
@@ -100,6 +100,24 @@ def _ratio(over: Groups, under: Groups, confidence: float) -> Interval | None:
     held = min(confidence, confidence_of(len(over[0]), len(under[0])))
     low, high = np.quantile(above / below, [(1 - held) / 2, (1 + held) / 2])
     return Interval(float(low), float(high), held)
+
+
+def of_median(group: Sequence[Process], *, confidence: float = CONFIDENCE) -> Interval | None:
+    """The interval of the median over processes; None where there are fewer than `FEWEST`.
+
+    From one of the times to another, whatever they are spread like: as far in from both ends as the
+    confidence allows. Its own is that of these ranks; that of a few processes is below what was
+    asked for. (Resampled medians of so few would claim more than they keep.)
+    Source: Conover 1999, Practical Nonparametric Statistics, section 3.2.
+    """
+    times = sorted(process.total for process in group)
+    n = len(times)
+    if n < FEWEST:
+        return None
+    # That the median lies below the kth lowest is as likely as fewer than k heads of n throws.
+    held = [1 - 2 * sum(math.comb(n, i) for i in range(k)) / 2**n for k in range(1, n // 2 + 1)]
+    k = max((k for k, of in enumerate(held) if of >= confidence), default=0)
+    return Interval(times[k], times[n - 1 - k], held[k])
 
 
 def _medians(
