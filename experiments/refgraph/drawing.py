@@ -111,8 +111,15 @@ def counted(count: int, what: str) -> str:
 
 def sides(graph: Graph) -> list[str]:
     """Of two graphs laid side by side, what the two are called; of a graph by itself, nothing."""
-    given = [str(side) for side in graph.facts.get("sides", ())]
+    given = [str(side) for side in graph.facts.get("difference", ())]
     return given or sorted(_only(graph))
+
+
+def is_computation(graph: Graph) -> bool:
+    """Whether a graph is of what is computed from what, not of who holds whom."""
+    return all(n.kind in ("variable", "function") and not n.bytes for n in graph.nodes) and not any(
+        e.weak or e.label.startswith(".creator") for e in graph.edges
+    )
 
 
 def _only(graph: Graph) -> set[str]:
@@ -137,7 +144,7 @@ class _Picture:
         self.nodes = {node.id: node for node in graph.nodes}
         self.roles = roles(graph)
         self.sides = sides(graph)
-        self.plain = graph.facts.get("view") == "computation"
+        self.plain = is_computation(graph)
 
     def lines(self) -> Iterator[str]:
         yield _attributes(
@@ -224,19 +231,18 @@ class _Picture:
         """What stands in a box."""
         role = self.roles[node.id]
         title = {"ndarray": role}.get(node.title, node.title)
-        lines = [f"<B>{_line(title)}</B>"]
-        if node.kind == "variable" and node.title != node.type:
+        lines = [f"<B>{_line(title)}</B>"] if title else []
+        if node.kind == "variable" and node.title not in ("", node.type) and not self.plain:
             lines = [f"{_line(node.type)} <B>{_line(title)}</B>"]
-        if not self.plain or node.kind != "name":
-            parts = node.detail.replace("ndarray", "array").split("\n")
-            lines += [_small(_line(part)) for part in parts if part]
+        parts = node.detail.replace("ndarray", "array").split("\n")
+        lines += [_small(_line(part)) for part in parts if part]
         if node.bytes:
             lines.append(_small(f"<B>{amount(node.bytes)}</B>"))
         if node.only:
             lines.append(_small(f"<I>only {_line(node.only)}</I>"))
         if KINDS[role].shape == "cylinder":  # whose lid takes the room of a line
             lines.insert(0, '<FONT POINT-SIZE="5"> </FONT>')
-        return "<BR/>".join(lines)
+        return "<BR/>".join(lines) or "&#160;"
 
     def edge(self, i: int, edge: Edge) -> str:
         source, target = self.nodes[edge.source], self.nodes[edge.target]
@@ -311,8 +317,8 @@ class _Picture:
     def edge_samples(self) -> list[str]:
         nodes, edges = self.nodes.values(), self.graph.edges
         samples = []
-        if any(not e.weak for e in edges):
-            samples.append(_coloured("line", ARROW) + ("" if self.plain else " keeps alive"))
+        if any(not e.weak for e in edges) and not self.plain:
+            samples.append(_coloured("line", ARROW) + " keeps alive")
         if any(e.weak for e in edges):
             samples.append(_coloured("line", "- - -&gt;&#160;") + " weak: does not")
         tied = {n.fate for n in nodes if n.cycle is not None}
