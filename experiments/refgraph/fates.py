@@ -45,21 +45,36 @@ def dropping(graph: Graph, edge: Edge) -> tuple[list[str], list[str]]:
 
     Raises ValueError for a weak reference, which keeps nothing alive.
     """
-    if edge.weak:
-        raise ValueError(f"{edge.label} is a weak reference: to drop it frees nothing")
-    holds = strong(graph)
-    outside = {node.id: node.outside for node in graph.nodes}
-    names = names_of(graph)
-    standing = [*names, *(n for n, count in outside.items() if count > 0)]
-    before = reachable(holds, standing)
-    counts = _counts(holds, outside)
-    counts[edge.target] -= 1
-    freed = _cascade(holds, counts, [edge.target], names)
-    holds[edge.source].remove(edge.target)
-    after = reachable(holds, standing)
-    left = before - after - set(freed)
-    waiting = [node.id for node in graph.nodes if node.id in left]
-    return freed, waiting
+    return Drops(graph).of(edge)
+
+
+class Drops:
+    """What dies with each reference of a graph; what is the same for all is found once."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._ids = [node.id for node in graph.nodes]
+        self._holds = strong(graph)
+        self._names = names_of(graph)
+        outside = {node.id: node.outside for node in graph.nodes}
+        self._standing = [*self._names, *(n for n, count in outside.items() if count > 0)]
+        self._counts = _counts(self._holds, outside)
+        self._before = reachable(self._holds, self._standing)
+
+    def of(self, edge: Edge) -> tuple[list[str], list[str]]:
+        """What is freed at once, and what then waits, as `dropping` says."""
+        if edge.weak:
+            raise ValueError(f"{edge.label} is a weak reference: to drop it frees nothing")
+        targets = [*self._holds[edge.source]]
+        targets.remove(edge.target)
+        holds = self._holds | {edge.source: targets}
+        after = reachable(holds, self._standing, until=edge.target)
+        if edge.target in after:  # and with it all that it leads to
+            return [], []
+        counts = self._counts.copy()
+        counts[edge.target] -= 1
+        freed = _cascade(self._holds, counts, [edge.target], self._names)
+        left = self._before - after - set(freed)
+        return freed, [i for i in self._ids if i in left]
 
 
 def strong(graph: Graph) -> dict[str, list[str]]:
@@ -75,14 +90,20 @@ def names_of(graph: Graph) -> set[str]:
     return {node.id for node in graph.nodes if node.kind == "name"}
 
 
-def reachable(holds: Holds[T], roots: Iterable[T], but: Collection[T] = ()) -> set[T]:
-    """The roots, and all that they lead to by other ways than some objects."""
+def reachable(
+    holds: Holds[T], roots: Iterable[T], but: Collection[T] = (), until: T | None = None
+) -> set[T]:
+    """The roots, and all that they lead to by other ways than some objects.
+
+    until: an object at which the search may end, and what more there is be left out.
+    """
     found = set(roots)
     stack = list(found)
-    while stack:
-        fresh = {t for t in holds.get(stack.pop(), ()) if t not in found and t not in but}
-        found |= fresh
-        stack.extend(fresh)
+    while stack and until not in found:
+        for target in holds.get(stack.pop(), ()):
+            if target not in found and target not in but:
+                found.add(target)
+                stack.append(target)
     return found
 
 

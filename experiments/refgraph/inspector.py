@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from experiments.refgraph import folding
 from experiments.refgraph.drawing import FATES, KINDS, amount, counted, roles
-from experiments.refgraph.fates import cycles, dropping
+from experiments.refgraph.fates import Drops, cycles
 from experiments.refgraph.folding import Fold
 from experiments.refgraph.model import Edge, Graph, Node
 from experiments.refgraph.rendering import described, svg_as_is
@@ -103,6 +103,7 @@ class _Told:
         self.edges = {edge.key: edge for view in views for edge in view.graph.edges}
         self.place = {i: place for place, i in enumerate(self.nodes)}
         self.boxes = self._boxes()
+        self.drops = Drops(graph)
         self.behind: dict[tuple[str, str, str, bool], list[Edge]] = {}
         for view in views:
             self.behind |= folding.behind(graph, view.folded)
@@ -164,7 +165,7 @@ class _Told:
         """What dies when a reference is dropped; None for a line that stands for several."""
         if len(alike) > 1:
             return None
-        freed, waiting = dropping(self.graph, alike[0])
+        freed, waiting = self.drops.of(alike[0])
         return {
             "freed": self._shown(freed),
             "waits": self._shown(waiting),
