@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import weakref
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -28,6 +29,7 @@ SECONDS = 10.0
 FARTHEST = 1000  # objects between a root and the nearest name that leads to it
 
 PACKAGE = "experiments.refgraph"
+WEAK = (weakref.ReferenceType, *weakref.ProxyTypes)
 
 
 def of(
@@ -91,7 +93,8 @@ def among(
 ) -> Graph:
     """Some objects, with the containers and arrays that they hold, and nothing else.
 
-    names: what some of them are called; without it nothing has a name here.
+    names: what some of them are called; each name stands for one reference from outside. Without
+        it nothing has a name here.
     """
     with collector_off():
         own = [objects, names]
@@ -102,9 +105,9 @@ def among(
 
 
 def of_cycle(heap: Heap, cycle: Iterable[int], most: int = MOST) -> Graph:
-    """A cycle that the census found, with what it holds; no object is asked for its dict."""
-    region = Region.within(Snapshot(heap, (), (), {}), cycle)
-    return drawn(region, most, asking=False)
+    """A cycle that the census found to be garbage, with its arrays; nothing is asked for a dict."""
+    graph = drawn(Region.within(Snapshot(heap, given={}), cycle), most, asking=False)
+    return replace(graph, nodes=[replace(node, fate="garbage") for node in graph.nodes])
 
 
 def _ids(names: Mapping[str, object] | None) -> dict[str, int] | None:
@@ -117,7 +120,7 @@ def _with_contents(objects: Iterable[object], own: Iterable[object]) -> list[obj
     pending: list[object] = list(objects)
     while pending:
         for one in gc.get_referents(pending.pop()):
-            if id(one) not in found and isinstance(one, CONTENTS):
+            if id(one) not in found and isinstance(one, (*CONTENTS, *WEAK)):
                 found[id(one)] = one
                 pending.append(one)
     return list(found.values())

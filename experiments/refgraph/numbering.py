@@ -38,7 +38,7 @@ def numbered(
     ids: dict[str, str] = {}
     for number in order:
         node = nodes[number]
-        what = f"{node.title} ({node.type})" if node.kind == "name" else node.type
+        what = _called(node) if node.kind == "name" else node.type
         counted[what] += 1
         first = node.kind == "name" and counted[what] == 1
         ids[str(number)] = what if first else f"{what} {counted[what]}"
@@ -89,6 +89,10 @@ def _order(nodes: Mapping[int, Node], edges: Sequence[Edge]) -> list[int]:
             return list(order)
         order[start] = None
         queue.append(start)
+
+
+def _called(name: Node) -> str:
+    return f"{name.title} ({name.type})" if name.type else name.title
 
 
 def _looks(node: Node) -> Key:

@@ -15,6 +15,8 @@ from experiments.refgraph.engine import FOLDED_CLASSES, class_name
 from experiments.refgraph.region import Region
 from experiments.refgraph.snapshot import Name
 
+GIVEN = "this call", "argument"  # the name of what only the call holds that asks for the graph
+
 Hop = tuple[int, int, int]  # who refers to whom, and the how manieth of its references to it
 
 
@@ -97,11 +99,15 @@ class Sketch:
                     yield Link(number, behind, hops, weak=True)
 
     def _add_names(self) -> None:
-        """Add the names that hold what is drawn."""
+        """Add the names that hold what is drawn; what nothing holds was given to this call."""
+        held = {link.target for link in self.links if not link.weak}
         for number in self.nodes:
             if number in self.snapshot.cells:
                 continue
-            for name in self.snapshot.names_of(number):
+            names = self.snapshot.names_of(number)
+            if not names and number not in held and not self._outside(number):
+                names = [Name(*GIVEN, number)]
+            for name in names:
                 entry = len(self.snapshot.nodes) + len(self.names)
                 self.names[entry] = name
                 self.links.append(Link(entry, number, ()))
