@@ -130,6 +130,13 @@ def test_one_unlike_reference_divides_a_run() -> None:
     assert "f30" not in {i for fold in found for i in fold.ids}
 
 
+def test_objects_that_hold_one_thing_and_those_that_hold_the_next_are_two_runs() -> None:
+    nodes = [Node(f"o{i}", "object", "T", "T") for i in range(16)]
+    nodes += [Node("t0", "object", "S", "S"), Node("t1", "object", "S", "S")]
+    edges = [Edge(f"o{i}", f"t{i // 8}", ".x") for i in range(16)]
+    assert [len(fold.units) for fold in check(Graph(nodes, edges))] == [8, 8]
+
+
 def test_a_few_units_stay_as_they_are() -> None:
     graph = chain(LEAST_UNITS - 1)
     assert folds(graph) == []
@@ -174,6 +181,9 @@ def graphs(draw: st.DrawFn) -> Graph:
         if u + d < count
     ]
     edges += [Edge(place[a], place[b], ".extra") for a, b in extra]
+    if draw(st.booleans()):  # one reference from each unit and to each, but to which is chance
+        there = draw(st.permutations(range(count)))
+        edges += [Edge(place[u * size], place[v * size], ".w") for u, v in enumerate(there)]
     return Graph(draw(st.permutations(nodes)) if draw(st.booleans()) else nodes, edges)
 
 
