@@ -125,8 +125,14 @@
 
   // Paper is white and does not wait for charts to be drawn anew: page.css turns dark ones round.
   let printing = false;
-  addEventListener("beforeprint", () => { printing = true; });
-  addEventListener("afterprint", () => { printing = false; colourAll(); });
+  addEventListener("beforeprint", () => {
+    printing = true;
+    places.forEach(draw);
+  });
+  addEventListener("afterprint", () => {
+    printing = false;
+    colourAll();
+  });
   dark.addEventListener("change", () => { if (!printing) colourAll(); });
 
   let resized;

@@ -64,6 +64,16 @@ const report = (() => {
   });
   shown();
 
+  // On paper nothing can be opened: what stands behind a chart is shown.
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("figure details:not([open])")];
+    for (const fold of opened) fold.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const fold of opened) fold.open = false;
+  });
+
   // Copying: where the clipboard is not allowed, as a text that is ready to be copied.
   addEventListener("click", async ({ target }) => {
     const button = target.closest?.("button.copy");

@@ -87,7 +87,7 @@ def drawn(chart: Chart) -> dict[str, object]:
     figure = chart.draw()
     # Bokeh needs the order of what it has written.
     item = json.dumps(json_item(figure), separators=(",", ":"))
-    return {"packed": packed(item), "height": figure.height}
+    return {"packed": packed(item), "height": figure.height or figure.min_height}
 
 
 def copied(block: Chart | Table) -> str:
