@@ -136,8 +136,9 @@ def _pictures(records: Sequence[Record], arms: Sequence[Arm]) -> list[Picture]:
     for a in arms:
         for shape in next((r.details["shapes"] for r in _of(records, a) if _shown(r)), []):
             found.setdefault(_members(shape), []).append((a, shape))
-    largest = sorted(found.values(), key=lambda of: -max(shape["bytes"] for _, shape in of))
-    return [_picture(subject(records[0]), n, of) for n, of in enumerate(largest[:SHAPES], start=1)]
+    drawn = [of for of in found.values() if any("example" in shape for _, shape in of)]
+    drawn.sort(key=lambda of: -max(shape["bytes"] for _, shape in of))
+    return [_picture(subject(records[0]), n, of) for n, of in enumerate(drawn[:SHAPES], start=1)]
 
 
 Members = tuple[tuple[str, int], ...]

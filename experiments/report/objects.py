@@ -97,7 +97,7 @@ def _over_steps(records: Sequence[Record], arms: Sequence[Arm], table: Table) ->
         draw=lambda: lines(
             [line(a, steps) for a, steps in found.items()],
             x_title="rounds",
-            y_title="objects more than at the start",
+            y_title="objects above the start",
             whole=True,
         ),
         table=table,
@@ -227,7 +227,7 @@ def _draw_types(left: Mapping[Arm, Counter[str]], names: Sequence[str]) -> figur
             for a, n in left.items()
             if (found := [mark(a, name) for name in names if n[name]])
         },
-        x_title="objects left at the end, above the start",
+        x_title="objects left behind",
         y_title="type",
     )
 

@@ -23,8 +23,22 @@ NAN = float("nan")
 Glyphs: TypeAlias = "GlyphRenderer[Any]"
 
 
+def around(
+    pixels: int, x_title: str, y_title: str, *, log: bool = False, log_y: bool = False
+) -> figure:
+    """An empty chart with so much between its axes, whatever a legend in columns takes above."""
+    chart = frame(None, x_title, y_title, log=log, log_y=log_y)
+    chart.frame_height = pixels
+    return chart
+
+
 def frame(
-    height: int, x_title: str | None, y_title: str, *, log: bool = False, log_y: bool = False
+    height: int | None,
+    x_title: str | None,
+    y_title: str,
+    *,
+    log: bool = False,
+    log_y: bool = False,
 ) -> figure:
     """An empty chart: no ground, thin lines, titles on both axes."""
     chart = figure(
@@ -114,7 +128,10 @@ def whisker(
     return drawn
 
 
-def start_at_zero(chart: figure, highest: Sequence[float]) -> None:
-    """From zero to the highest; page.js adds room for its figure, as much as the window leaves."""
+def start_at_zero(chart: figure, highest: Sequence[float], *, before: float = 0.0) -> None:
+    """From zero to the highest; drawing.js adds room for its figure, as much as the window leaves.
+
+    before: the share of it that there is left of zero, so that a point on it is whole.
+    """
     most = max(highest, default=0.0) or 1.0
-    chart.x_range = Range1d(start=0, end=1.25 * most, tags=["room", most])
+    chart.x_range = Range1d(start=-before * most, end=1.25 * most, tags=["room", most])

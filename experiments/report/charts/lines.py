@@ -13,7 +13,7 @@ from bokeh.plotting import figure
 
 from experiments.report.charts.frames import (
     Glyphs,
-    frame,
+    around,
     hide_with,
     item,
     legend,
@@ -51,7 +51,7 @@ STAR = "asterisk"
 
 def lines(found: Sequence[Line], *, x_title: str, y_title: str, whole: bool = False) -> figure:
     """Lines over time, with a marker for each phase that is marked."""
-    chart = frame(330, x_title, y_title)
+    chart = around(240, x_title, y_title)
     chart.xaxis.ticker = BasicTicker(min_interval=1 if whole else 0)
     # Of the lines that are not hidden, and zero.
     chart.y_range = DataRange1d(only_visible=True, range_padding=0.06)

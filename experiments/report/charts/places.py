@@ -17,7 +17,7 @@ from experiments.report.charts.frames import (
     INK,
     PAPER,
     Glyphs,
-    frame,
+    around,
     hide_with,
     item,
     legend,
@@ -27,8 +27,7 @@ from experiments.report.charts.frames import (
 )
 from experiments.report.looks import ModeLook
 
-HEIGHT = 370
-NARROW, HIGH = 190, 230  # the least that a phone leaves between the axes, in pixels
+NARROW, HIGH = 190, 280  # between the axes, in pixels: as wide as a phone leaves it
 LETTER, LINE = 6.4, 15  # the room of a letter of a label, in pixels
 Align: TypeAlias = Literal["left", "center", "right"]
 Way: TypeAlias = tuple[float, float, Align]  # a name's offsets from its point, and its alignment
@@ -84,7 +83,7 @@ def against(
     best: the places of the best trade-offs, from the left on. floors: whose each is -> its height.
     ticks: where the upright axis is logarithmic, its marks and what they say.
     """
-    chart = frame(HEIGHT, x_title, y_title, log_y=ticks is not None)
+    chart = around(HIGH, x_title, y_title, log_y=ticks is not None)
     start_at_zero(chart, [place.x[2] for place in places])
     _upright(chart, [*(y for p in places for y in p.y), *floors.values()], ticks)
     items, entries, pointed = [], [], []
@@ -255,8 +254,8 @@ def pauses(
     found: Mapping[str, tuple[ModeLook, Sequence[Pause]]], *, x_title: str, y_title: str
 ) -> figure:
     """Runs of the collector as they came: a stem as high as the work stood still for it."""
-    chart = frame(260, x_title, y_title)
-    chart.y_range = DataRange1d(start=0, only_visible=True)
+    chart = around(180, x_title, y_title)
+    chart.y_range = DataRange1d(only_visible=True, range_padding=0.08)  # points on zero are whole
     items, pointed = [], []
     for name, (look, runs) in found.items():
         source = ColumnDataSource(

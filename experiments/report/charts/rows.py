@@ -26,7 +26,7 @@ from experiments.report.charts.frames import (
     NAN,
     PAPER,
     Glyphs,
-    frame,
+    around,
     hide_with,
     item,
     legend,
@@ -126,7 +126,7 @@ def points(
         items.append(item(name, drawn))
         pointed.append(drawn)
     point_at(chart, pointed, "@row", "@text", "@about")
-    start_at_zero(chart, [m.high for found in marks.values() for m in found])
+    start_at_zero(chart, [m.high for found in marks.values() for m in found], before=0.03)
     legend(chart, items)
     return chart
 
@@ -174,7 +174,7 @@ def counts(
         items.append(item(name, drawn))
         pointed.append(drawn)
     point_at(chart, pointed, "@row", "@measure: @text", "@about")
-    start_at_zero(chart, [m.high for found in marks.values() for m in found])
+    start_at_zero(chart, [m.high for found in marks.values() for m in found], before=0.03)
     legend(chart, items)
     return chart
 
@@ -183,7 +183,7 @@ def _rows(
     rows: Sequence[str], pixels: int, x_title: str, y_title: str, *, log: bool = False
 ) -> figure:
     """A frame with a row for each name, from the top down."""
-    chart = frame(84 + pixels * len(rows), x_title, y_title, log=log)
+    chart = around(pixels * len(rows), x_title, y_title, log=log)
     places = range(len(rows))
     chart.y_range = Range1d(start=len(rows) - 0.45, end=-0.55)
     chart.yaxis.ticker = FixedTicker(ticks=list(places))
