@@ -38,10 +38,11 @@ from experiments.report.looks import PHASES, RoleLook
 from experiments.report.stacking import TOGETHER, Stack
 from experiments.report.words import byte_unit, bytes_text
 
-PANEL_PIXELS = 128  # of a panel, without its title and its axis
+PANEL_PIXELS = 104  # of a panel, without its title and its axis
+TITLE_PIXELS, AROUND_PIXELS = 28, 74  # at least: above a panel; legend and axis
 ROOM = 1.15  # times the highest: what is written there
 LEFT_PIXELS = 68  # for labels, so that all panels begin at the same place
-RIGHT_PIXELS = 24
+BORDERS = (LEFT_PIXELS, 24, 8)
 TICKS = 4
 DARKER = 0.86
 PEAK = "★\u00a0peak"
@@ -123,8 +124,8 @@ def timelines(
     names = list(roles)
     items = [LegendItem(label=value(names[n]), renderers=list(bands[n])) for n in reversed(drawn)]
     legend(charts[0], items)
-    height = sum(chart.height or 0 for chart in charts)
-    return column(*charts, sizing_mode="stretch_width", height=height, spacing=0)
+    height = len(charts) * (PANEL_PIXELS + TITLE_PIXELS) + AROUND_PIXELS
+    return column(*charts, sizing_mode="stretch_width", min_height=height, spacing=0)
 
 
 def _quad(look: RoleLook) -> glyphs.Quad:
@@ -154,15 +155,20 @@ def _darker(colour: str) -> str:
 def _panel(panel: Panel, top: float, x_range: Range1d, x_title: str) -> figure:
     """An empty panel; only the last says what its time is counted in."""
     per, unit = byte_unit(top)
-    chart = frame(PANEL_PIXELS + (72 if x_title else 30), x_title or None, f"alive, {unit}")
+    chart = frame(PANEL_PIXELS, x_title or None, f"alive, {unit}")
+    chart.height, chart.frame_height = None, PANEL_PIXELS  # alike, whatever stands above or below
     chart.x_range, chart.y_range = x_range, Range1d(start=0, end=ROOM * top)
-    chart.min_border_left, chart.min_border_right = LEFT_PIXELS, RIGHT_PIXELS
+    chart.min_border_left, chart.min_border_right, chart.min_border_bottom = BORDERS
     ticks = [tick * per for tick in _ticks(top / per)]
     chart.yaxis.ticker = FixedTicker(ticks=ticks)
     chart.yaxis.major_label_overrides = {tick: f"{tick / per:g}" for tick in ticks}
     chart.xaxis.formatter = NumeralTickFormatter(format="0,0")
     chart.xaxis.visible = bool(x_title)
-    title: dict[str, Any] = {"text_font_size": "13px", "text_font_style": "normal"}
+    title: dict[str, Any] = {
+        "text_font_size": "13px",
+        "text_font_style": "normal",
+        "offset": 8 - LEFT_PIXELS,
+    }
     chart.title = Title(text=panel.title, text_color=INK, text_font=FONT, tags=["ink"], **title)
     return chart
 
@@ -251,7 +257,7 @@ def _marks(chart: figure, panel: Panel) -> None:
             "about": [*about, f"peak: {bytes_text(panel.peak.bytes)} alive"],
         }
     )
-    signs = glyphs.Scatter(x="x", y="y", marker="marker", size=8, fill_color=PAPER, line_color=INK)
+    signs = glyphs.Scatter(x="x", y="y", marker="marker", size=7, fill_color=PAPER, line_color=INK)
     drawn = chart.add_glyph(phases, signs)
     drawn.tags = ["ink"]
     chart.add_tools(HoverTool(renderers=[drawn], tooltips=[("", "@about")]))

@@ -132,15 +132,13 @@ def _draw(group: Sequence[Shown], *, closer: bool) -> LayoutDOM:
         for shown, top in zip(group, tops, strict=True)
     ]
     since = "since the round began" if closer else "since the start"
-    return timelines(
-        panels, ROLES, x_title=f"births and deaths of arrays {since}", same_scale=not closer
-    )
+    return timelines(panels, ROLES, x_title=f"births and deaths {since}", same_scale=not closer)
 
 
 def _heading(shown: Shown) -> str:
-    """`step16: peak 54.0 MiB, 6.50 x the floor`."""
+    """`step16: peak 54.0 MiB, 6.50 x L*`."""
     peak = shown.timeline.peak.bytes
-    over = f", {times_text(peak / shown.floor)} the floor" if shown.floor else ""
+    over = f", {times_text(peak / shown.floor)} L*" if shown.floor else ""
     return f"{shown.name}: peak {bytes_text(peak)}{over}"
 
 
