@@ -360,5 +360,10 @@ for (const link of document.querySelectorAll("[data-node], [data-edge]")) {
     panel.focus();
   });
 }
-addEventListener("resize", fit);
-fit();
+let width = 0; // a phone's window changes its height alone as its bars come and go
+function fitWhereWider() {
+  if (stage.clientWidth !== width) fit();
+  width = stage.clientWidth;
+}
+addEventListener("resize", fitWhereWider);
+fitWhereWider();
