@@ -233,6 +233,7 @@ function aboutEdge(e) {
   list.append(from, to);
   const parts = [title, list, facts([["in memory", edge.place], ["only in", edge.only]])];
   if (edge.weak) return [...parts, make("p", "A weak reference: it keeps nothing alive, and to drop it frees nothing.")];
+  if (told.two) return [...parts, make("p", "Two graphs are laid side by side here. What dies with a reference is told where one is drawn by itself.")];
   if (!edge.drop) return [...parts, make("p", "A line that stands for several references. Open the run to choose one.")];
   return [...parts, ...dropped(edge.drop)];
 }

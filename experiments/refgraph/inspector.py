@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from experiments.refgraph import folding
-from experiments.refgraph.drawing import FATES, KINDS, amount, counted, roles
+from experiments.refgraph.drawing import FATES, KINDS, amount, counted, roles, sides
 from experiments.refgraph.fates import Drops, cycles
 from experiments.refgraph.folding import Fold
 from experiments.refgraph.model import Edge, Graph, Node
@@ -88,8 +88,8 @@ def _totals(graph: Graph) -> Iterator[tuple[str, str]]:
     count = len(cycles(graph))
     yield f"{count:,}", "cycle" if count == 1 else "cycles"
     for fate, border in FATES.items():
-        if any(n.fate == fate for n in objects):
-            yield amount(sum(n.bytes for n in objects if n.fate == fate)), border.said
+        if size := sum(n.bytes for n in objects if n.fate == fate):
+            yield amount(size), border.said
 
 
 class _Told:
@@ -104,6 +104,7 @@ class _Told:
         self.place = {i: place for place, i in enumerate(self.nodes)}
         self.boxes = self._boxes()
         self.drops = Drops(graph)
+        self.two = bool(sides(graph))  # laid side by side: in neither is all that is drawn
         self.behind: dict[tuple[str, str, str, bool], list[Edge]] = {}
         for view in views:
             self.behind |= folding.behind(graph, view.folded)
@@ -112,6 +113,7 @@ class _Told:
         """As JSON: objects and references once, and each picture by their places in the lists."""
         edge_place = {key: i for i, key in enumerate(self.edges)}
         return {
+            "two": self.two,
             "nodes": [self._node(node) for node in self.nodes.values()],
             "edges": [self._edge(edge) for edge in self.edges.values()],
             "views": [
@@ -145,7 +147,7 @@ class _Told:
             "cycle": node.cycle,
             "outside": node.outside,
             "only": node.only,
-            "why": "" if folded or node.kind == "name" else _chain(self.graph, node.id),
+            "why": "" if folded or node.kind == "name" or self.two else _chain(self.graph, node.id),
             "opens": opens[0] if folded and opens else None,
             "boxes": self.boxes.get(node.id, [self.place[node.id]]),
         }
@@ -158,7 +160,7 @@ class _Told:
             "place": edge.place,
             "weak": edge.weak,
             "only": edge.only,
-            "drop": None if edge.weak else self._drop(self.behind[edge.key]),
+            "drop": None if edge.weak or self.two else self._drop(self.behind[edge.key]),
         }
 
     def _drop(self, alike: Sequence[Edge]) -> dict[str, Any] | None:

@@ -183,6 +183,7 @@ def _element(text: str, graph: Graph, prefix: str) -> str:
             else:
                 element.remove(name)
                 element.set("id", prefix + element.get("id", ""))
+    _raise_labels(root)
     left, top, width, height = (float(x) for x in root.attrib["viewBox"].split())
     root.attrib = {
         "xmlns": "http://www.w3.org/2000/svg",
@@ -194,6 +195,18 @@ def _element(text: str, graph: Graph, prefix: str) -> str:
         "viewBox": f"{left:g} {top:g} {width:g} {height:g}",
     }
     return re.sub(r"\n+", "\n", ElementTree.tostring(root, encoding="unicode"))
+
+
+def _raise_labels(root: ElementTree.Element) -> None:
+    """Write what a cycle is called over the lines that cross it."""
+    drawing_area = root.find("g")
+    assert drawing_area is not None
+    labels = ElementTree.SubElement(drawing_area, "g", {"class": "labels"})
+    for cluster in drawing_area.findall("g"):
+        if "cluster" in cluster.get("class", "").split():
+            for text in cluster.findall("text"):
+                cluster.remove(text)
+                labels.append(text)
 
 
 def _let_be_coloured(element: ElementTree.Element) -> None:
