@@ -393,17 +393,23 @@ def test_arrays_beyond_the_most_are_summed_up_and_said(monkeypatch):
 
 
 def test_the_arrays_of_the_most_in_the_round_of_the_peak_are_kept_too(monkeypatch):
+    def work(at):
+        held = [np.empty(S, np.uint8) for _ in range(5)]  # of more bytes x life than all others
+        for n in range(60):
+            large = [np.empty(20 * S, np.uint8) for _ in range(2 if n == 40 else 0)]
+            del large
+            np.empty(S, np.uint8)
+            at("step")
+        del held
+
     monkeypatch.setattr(timeline, "POINTS", 50)
-    monkeypatch.setattr(timeline, "MOST_ARRAYS", 1)
-    monkeypatch.setattr(timeline, "MOST_CLOSER", 3)
-    instrument = lived(many_rounds, lambda: Variable(np.ones(SIZE)))
-    closer = instrument.details["timeline"]["closer"]
-    first, last = closer["event"][0], closer["event"][-1]
-    inside = [row for row in arrays(instrument) if first < row["born"] <= last]
-    assert len(inside) == 2  # beside the parameter, which is the first of both
-    for row in inside:
-        life = min(row["died"], last + 1) - row["born"]
-        assert row["bytes"] * life >= closer["beyond"] > 0
+    monkeypatch.setattr(timeline, "MOST_ARRAYS", 3)
+    monkeypatch.setattr(timeline, "MOST_CLOSER", 2)
+    instrument = lived(work)
+    assert [row["bytes"] for row in arrays(instrument)] == [S, S, S, 20 * S, 20 * S]
+    detail = instrument.details["timeline"]
+    assert detail["curve"]["beyond"] > 60 * S  # that of the others that were held
+    assert detail["closer"]["beyond"] < 20 * S
 
 
 @given(st.lists(st.tuples(st.integers(1, 100), st.integers(0, 9)), max_size=60))

@@ -80,7 +80,8 @@ def lifetimes(records: Sequence[Record], calibrations: Calibrations = UNCALIBRAT
 LEAD = (
     "Every array is a band from its birth to its death, the newest on top; a band moves down when "
     "one below it dies. So the top edge is the memory of all arrays, to the byte. Time is counted "
-    "in births and deaths and not in seconds, so that what is short can be seen as well."
+    "in births and deaths and not in seconds, so that what is short can be seen as well. Arrays "
+    "too small or too short for the screen are drawn together, one band for each role."
 )
 
 
