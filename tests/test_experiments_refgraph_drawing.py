@@ -88,7 +88,7 @@ def test_the_legend_says_what_occurs_and_nothing_else() -> None:
 def test_what_is_told_by_colour_is_told_by_shape_or_line_as_well() -> None:
     shapes = [look.shape + look.style for look in drawing.KINDS.values()]
     assert len({*shapes}) >= len(shapes) - 1  # a gradient is an array, and says so
-    assert len({border.attributes for border in drawing.FATES.values()}) == 4
+    assert len({(b.width, b.lines, b.style) for b in drawing.FATES.values()}) == 4
     assert 'style="dashed"' in dot(square(strong=False))
 
 
@@ -178,6 +178,26 @@ def test_pixels() -> None:
     small, large = png(square(strong=True), scale=1), png(square(strong=True), scale=2)
     assert small.startswith(b"\x89PNG")
     assert int.from_bytes(large[16:20]) > 1.8 * int.from_bytes(small[16:20])
+
+
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1 KiB"),
+        (1020 * 1024, "1020 KiB"),
+        (8_000_000, "7.63 MiB"),
+        (5000 * 2**30, "5000 GiB"),
+    ],
+)
+def test_amounts(size: int, told: str) -> None:
+    assert drawing.amount(size) == told
+
+
+def test_what_refers_to_itself_is_a_cycle() -> None:
+    graph = Graph([Node("a", "object", "T", "T", cycle=1)], [Edge("a", "a", ".me")])
+    assert [e for e in groups(svg(graph), "edge") if "cycle" in e]
 
 
 # No picture ---------------------------------------------------------------------------------------

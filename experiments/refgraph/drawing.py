@@ -15,6 +15,7 @@ from html import escape
 from experiments.refgraph.fates import cycles
 from experiments.refgraph.model import Edge, Fate, Graph, Node
 
+UNITS = (("KiB", 1), ("MiB", 2), ("GiB", 3))
 FONT = "Helvetica"  # a list of fonts would be laid out by guessed widths
 TEXT, SMALL = 12.5, 11
 ARROW = "——&gt;&#160;"
@@ -73,15 +74,17 @@ KINDS = {
 class Border:
     """How what becomes of an object is drawn, and what it is."""
 
-    attributes: str
     said: str
+    width: float = 1.2
+    lines: int = 1
+    style: str = ""
 
 
 FATES: Mapping[Fate, Border] = {
-    "freed": Border("penwidth=1.2", "a reference count frees it"),
-    "waits": Border("penwidth=1.2, peripheries=2", "waits for a collection"),
-    "stays": Border("penwidth=3", "stays: held from elsewhere"),
-    "garbage": Border("penwidth=2.2, STYLE,dotted", "garbage already, not collected yet"),
+    "freed": Border("a reference count frees it"),
+    "waits": Border("waits for a collection", lines=2),
+    "stays": Border("stays: held from elsewhere", width=3),
+    "garbage": Border("garbage already, not collected yet", width=2.2, style="dotted"),
 }
 
 
@@ -98,11 +101,9 @@ def amount(size: int) -> str:
     """Bytes as a reader takes them in."""
     if size < 1024:
         return f"{size} B"
-    for unit in ("KiB", "MiB"):
-        size_of_unit = 1024 if unit == "KiB" else 1024**2
-        if size < 1024 * size_of_unit:
-            return f"{size / size_of_unit:.3g} {unit}"
-    return f"{size / 1024**3:.3g} GiB"
+    unit, power = next((u, p) for u, p in UNITS if size < 1024 ** (p + 1) or u == UNITS[-1][0])
+    value = size / 1024**power
+    return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
 def counted(count: int, what: str) -> str:
@@ -202,9 +203,8 @@ class _Picture:
     def node(self, node: Node) -> str:
         role = self.roles[node.id]
         look = KINDS[role]
-        border, _, more = FATES[node.fate].attributes.partition(", STYLE,")
-        if self.plain or node.kind == "name":
-            border, more = "penwidth=1.2", ""
+        told = "freed" if self.plain or node.kind == "name" else node.fate
+        border = FATES[told]
         line = PALETTE["name" if role == "name" else f"{role}-line"]
         if node.only:
             line = PALETTE[self.side(node.only)]
@@ -212,19 +212,17 @@ class _Picture:
             line = PALETTE["cycle"]
         classes = [role, node.fate, *(["cycle"] if node.cycle is not None else [])]
         classes += [f"only-{self.sides.index(node.only)}"] if node.only in self.sides else []
-        style = f"{look.style},{more}" if more else look.style
-        return (
-            _attributes(
-                f"n{self.number[node.id]}",
-                **{"class": " ".join(classes), "id": f"{self.prefix}n{self.number[node.id]}"},
-                label=_Html(self.text(node)),
-                shape=look.shape,
-                style=style,
-                fillcolor=PALETTE[role],
-                color=line,
-                fontcolor=PALETTE["name-ink" if role == "name" else "ink"],
-            )[:-2]
-            + f", {border}];"
+        return _attributes(
+            f"n{self.number[node.id]}",
+            **{"class": " ".join(classes), "id": f"{self.prefix}n{self.number[node.id]}"},
+            label=_Html(self.text(node)),
+            shape=look.shape,
+            style=",".join(filter(None, (look.style, border.style))),
+            fillcolor=PALETTE[role],
+            color=line,
+            fontcolor=PALETTE["name-ink" if role == "name" else "ink"],
+            penwidth=border.width,
+            peripheries=border.lines,
         )
 
     def text(self, node: Node) -> str:
@@ -246,29 +244,23 @@ class _Picture:
 
     def edge(self, i: int, edge: Edge) -> str:
         source, target = self.nodes[edge.source], self.nodes[edge.target]
-        round_ = (
-            not edge.weak
-            and source.cycle is not None
-            and source.cycle == target.cycle
-            and edge.source != edge.target
-        )
+        tied = not edge.weak and source.cycle is not None and source.cycle == target.cycle
         label = "" if source.kind == "name" and edge.label == source.title else edge.label
-        if edge.only:
-            label += f"\n(only {edge.only})"
-        colour = PALETTE["cycle" if round_ else "line"]
+        lines = [label, f"(only {edge.only})" if edge.only else ""]
+        colour = PALETTE["cycle" if tied else "line"]
         if edge.only:
             colour = PALETTE[self.side(edge.only)]
-        classes = ["weak" if edge.weak else "strong", *(["cycle"] if round_ else [])]
+        classes = ["weak" if edge.weak else "strong", *(["cycle"] if tied else [])]
         classes += [f"only-{self.sides.index(edge.only)}"] if edge.only in self.sides else []
         return _attributes(
             f"n{self.number[edge.source]} -> n{self.number[edge.target]}",
             **{"class": " ".join(classes), "id": f"{self.prefix}e{i}"},
-            label="\n".join(f"  {line[:LONGEST]}  " for line in label.split("\n")) if label else "",
+            label="\n".join(f"  {line[:LONGEST]}  " for line in lines if line),
             color=colour,
-            fontcolor=colour if round_ or edge.only else PALETTE["soft"],
+            fontcolor=colour if tied or edge.only else PALETTE["soft"],
             style="dashed" if edge.weak else "solid",
             arrowhead="vee" if edge.weak else "normal",
-            penwidth=2.4 if round_ or edge.only else 1.2,
+            penwidth=2.4 if tied or edge.only else 1.2,
             constraint=not edge.weak,
             weight=1 if target.kind == "array" else 3,
         )

@@ -52,7 +52,7 @@ def svg_as_is(graph: Graph, prefix: str = "", timeout: float = 20.0) -> str:
 
 
 def png(graph: Graph, *, scale: float = 2.0, timeout: float = 20.0) -> bytes:
-    """The graph as a picture in pixels, `scale` times 96 of them an inch.
+    """The graph as a picture in pixels; at scale 1 its text is as large as on a page.
 
     Raises NotDrawn as `svg` does.
     """
