@@ -12,6 +12,8 @@ from bokeh.models.annotations import LegendItem
 from bokeh.plotting import figure
 
 from experiments.report.charts.frames import (
+    GREY,
+    NAN,
     Glyphs,
     around,
     hide_with,
@@ -70,7 +72,7 @@ def lines(found: Sequence[Line], *, x_title: str, y_title: str, whole: bool = Fa
         pointed += [drawn, *parts, *limit]
     point_at(chart, pointed, "@name", "@about")
     entries = [items[line.name] for line in found]
-    legend(chart, [*entries, *([LegendItem(label=value(LIMIT), renderers=limits)] * bool(limits))])
+    legend(chart, [*entries, *([_missed(chart, limits)] if limits else [])])
     return chart
 
 
@@ -87,6 +89,16 @@ def _line(
     style: dict[str, Any] = {"line_dash": dash, "line_width": width}
     drawn = glyphs.Line(x="x", y="y", line_color=line.look.colour, **style)
     return chart.add_glyph(source, drawn)
+
+
+def _missed(chart: figure, limits: Sequence[Glyphs]) -> LegendItem:
+    """What a limit looks like, in grey: each has the colour of its mode."""
+    nowhere = ColumnDataSource({"x": [NAN], "y": [NAN]})
+    dots = glyphs.Line(x="x", y="y", line_color=GREY, line_dash="dotted", line_width=1.8)
+    star = glyphs.Scatter(x="x", y="y", marker=value(STAR), size=11, line_color=GREY)
+    samples: list[Glyphs] = [chart.add_glyph(nowhere, glyph) for glyph in (dots, star)]
+    hide_with(samples[0], limits)
+    return LegendItem(label=value(LIMIT), renderers=samples)
 
 
 def _limit(chart: figure, line: Line, limit: tuple[float, str]) -> list[Glyphs]:

@@ -121,7 +121,7 @@ def _best(chart: figure, best: Sequence[tuple[float, float]]) -> Glyphs:
     ring = glyphs.Scatter(x="x", y="y", size=21, fill_color=None, line_color=INK, line_width=1.5)
     rings = chart.add_glyph(source, ring)
     # In steps: between two modes there is none that has some of both.
-    joined = glyphs.Step(x="x", y="y", mode="after", line_color=INK, line_width=1.5)
+    joined = glyphs.Step(x="x", y="y", mode="after", line_color=INK, line_width=4, line_alpha=0.4)
     line = chart.add_glyph(source, joined)
     hide_with(rings, [line])
     for drawn in (rings, line):
