@@ -62,11 +62,11 @@ def _by_cycle(graph: Graph, target: str) -> list[Chain]:
 
 
 def spelt(graph: Graph, number: int) -> str:
-    """A cycle as a line: the shortest way round from its first object."""
+    """A cycle as a line: the shortest way round from its first Variable, or its first object."""
     members = [node for node in graph.nodes if node.cycle == number]
     inside = {node.id for node in members}
     edges = [e for e in graph.edges if not e.weak and e.source in inside and e.target in inside]
-    start = members[0].id
+    start = min(members, key=lambda node: node.kind != "variable").id
     rounds = [_round(edges, start, last) for last in edges if last.target == start]
     return _told(min((way for way in rounds if way), key=len, default=[]))
 
@@ -149,8 +149,10 @@ def _from(start: str, onward: dict[str, Edge | None]) -> list[Edge]:
 
 def _told(way: Sequence[Edge]) -> str:
     """`y (local of step) -> Variable 2 .creator -> Square 1`."""
-    steps = [
-        edge.source if edge.source.startswith(f"{edge.label} (") else f"{edge.source} {edge.label}"
-        for edge in way
-    ]
+    steps = [edge.source if _is_name(edge) else f"{edge.source} {edge.label}" for edge in way]
     return ARROW.join([*steps, way[-1].target] if way else steps)
+
+
+def _is_name(edge: Edge) -> bool:
+    """Whether a reference is a name's, which is called as it is."""
+    return edge.source == edge.label or edge.source.startswith(f"{edge.label} (")
