@@ -8,7 +8,7 @@ from statistics import median
 import made_up
 import numpy as np
 import pytest
-from bokeh.models import GlyphRenderer, HoverTool, Scatter, Step
+from bokeh.models import GlyphRenderer, HoverTool, Scatter, Step, glyphs
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -140,6 +140,17 @@ def test_the_chart_has_units_a_legend_and_words_for_the_pointer() -> None:
     assert len(hover.renderers) == 2
     assert chart.data is not None
     assert chart.data()["peak, bytes"] == [9e6, 2e6]
+
+
+def test_names_of_points_that_lie_together_lie_apart() -> None:
+    alike = dict.fromkeys(("step16", "step17", "step18", "lean", "no_grad"), (2.0, 5e6))
+    names = [r.glyph for r in only_chart(records(**alike)).draw().select(GlyphRenderer)]
+    places = [
+        (glyph.x_offset, glyph.y_offset, str(glyph.text_align))
+        for glyph in names
+        if isinstance(glyph, glyphs.Text)
+    ]
+    assert len(set(places)) == len(alike)
 
 
 def test_peaks_far_apart_stand_on_a_logarithmic_scale_that_is_said() -> None:

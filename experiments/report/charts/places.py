@@ -28,6 +28,7 @@ from experiments.report.charts.frames import (
 from experiments.report.looks import ModeLook
 
 NARROW, HIGH = 190, 280  # between the axes, in pixels: as wide as a phone leaves it
+ROOM = 0.16  # above the highest and, on a logarithmic scale, below the lowest
 LETTER, LINE = 6.4, 15  # the room of a letter of a label, in pixels
 Align: TypeAlias = Literal["left", "center", "right"]
 Way: TypeAlias = tuple[float, float, Align]  # a name's offsets from its point, and its alignment
@@ -106,10 +107,10 @@ def against(
 def _upright(chart: figure, heights: Sequence[float], ticks: Mapping[float, str] | None) -> None:
     """The range of the upright axis, with room for a name above the highest."""
     if ticks is None:
-        chart.y_range = Range1d(start=0, end=max(heights) * 1.15 or 1.0)
+        chart.y_range = Range1d(start=0, end=max(heights) * (1 + ROOM) or 1.0)
     else:
         above = [height for height in heights if height > 0]
-        room = max((max(above) / min(above)) ** 0.16, 1.5)
+        room = max((max(above) / min(above)) ** ROOM, 1.5)
         chart.y_range = Range1d(start=min(above) / room, end=max(above) * room)
         chart.yaxis.ticker = FixedTicker(ticks=list(ticks))
         chart.yaxis.major_label_overrides = dict(zip(ticks, ticks.values(), strict=True))
@@ -197,7 +198,7 @@ def _beside(places: Sequence[Place], floors: Sequence[float], *, log_y: bool) ->
         return x / most * NARROW
 
     def down(height: float) -> float:
-        return (1 - (up(height) - low) / (high - low or 1.0)) * HIGH
+        return (1 - (up(height) - low) / (high - low or 1.0)) * HIGH / (1 + 2 * ROOM)
 
     at = [(across(place.x[0]), down(place.y[0])) for place in places]
     taken: list[Box] = [(x - 9, y - 9, x + 9, y + 9) for x, y in at]
