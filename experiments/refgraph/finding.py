@@ -29,7 +29,7 @@ SECONDS = 10.0
 FARTHEST = 1000  # objects between a root and the nearest name that leads to it
 
 PACKAGE = "experiments.refgraph"
-WEAK = (weakref.ReferenceType, *weakref.ProxyTypes)
+WEAK: tuple[type, ...] = (weakref.ReferenceType, *weakref.ProxyTypes)
 
 
 def of(
@@ -120,7 +120,7 @@ def _with_contents(objects: Iterable[object], own: Iterable[object]) -> list[obj
     pending: list[object] = list(objects)
     while pending:
         for one in gc.get_referents(pending.pop()):
-            if id(one) not in found and isinstance(one, (*CONTENTS, *WEAK)):
+            if id(one) not in found and isinstance(one, CONTENTS + WEAK):
                 found[id(one)] = one
                 pending.append(one)
     return list(found.values())
