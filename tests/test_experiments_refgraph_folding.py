@@ -116,6 +116,25 @@ def test_rounds_that_a_list_holds_are_folded() -> None:
     assert sum(len(fold.ids) for fold in found) == 150
 
 
+def test_rounds_that_nobody_holds_are_folded_though_their_objects_come_mixed() -> None:
+    """Each a cycle of two, with an array of its own; they share one that has a name."""
+    nodes = [Node("w", "array", "ndarray", "w"), Node("name", "name", "local", "w")]
+    edges = [Edge("name", "w", "w")]
+    for i in range(20):
+        nodes += [
+            Node(f"v{i}", "variable", "Variable", "Variable", cycle=i + 1, fate="garbage"),
+            Node(f"a{i}", "array", "ndarray", "ndarray", bytes=8, fate="garbage"),
+        ]
+        edges += [Edge(f"f{i}", "w", ".w"), Edge(f"f{i}", f"v{i}", ".out")]
+        edges += [Edge(f"v{i}", f"f{i}", ".creator"), Edge(f"v{i}", f"a{i}", ".data")]
+    functions = [
+        Node(f"f{i}", "function", "Mul", "Mul", cycle=i + 1, fate="garbage")
+        for i in reversed(range(20))
+    ]
+    (fold,) = check(Graph([*nodes, *functions], edges))
+    assert [len(fold.units), len(fold.units[0])] == [20, 3]
+
+
 def test_one_unlike_object_divides_a_run() -> None:
     graph = chain(60)
     odd = [replace(n, detail="(10,) float32") if n.id == "a30" else n for n in graph.nodes]

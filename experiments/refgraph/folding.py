@@ -92,7 +92,9 @@ def _box(fold: Fold, nodes: Mapping[str, Node]) -> Node:
     inside = [nodes[i] for i in fold.ids]
     unit = sorted((nodes[i] for i in fold.units[0]), key=lambda n: n.kind != "function")
     kinds = Counter(f"{n.title} {_plain(n.detail)}".strip() for n in unit)
-    first, *parts = [kind if count == 1 else f"{count} {kind}" for kind, count in kinds.items()]
+    parts = [kind if count == 1 else f"{count} {kind}" for kind, count in kinds.items()]
+    several = next(iter(kinds.values())) > 1
+    first = f"{len(unit)} objects" if several else parts.pop(0)
     shown = parts if len(parts) <= 4 else [*parts[:3], f"and {len(parts) - 3} kinds more"]
     numbers = sorted({n.cycle for n in inside if n.cycle is not None})
     return Node(
@@ -258,18 +260,32 @@ def _first_of_unit(places: _Places, start: int, stop: int, period: int) -> int:
 
 
 def _depth_first(graph: Graph) -> list[int]:
-    """The places of objects, each right before what it holds; what holds nothing comes first."""
+    """The places of objects, each right before what it holds; what holds nothing comes first.
+
+    It begins with what nothing else holds, so that each round of a loop is told from its own top.
+    """
     place = {node.id: i for i, node in enumerate(graph.nodes)}
-    out: list[list[int]] = [[] for _ in graph.nodes]
+    whole = [i if n.cycle is None else -n.cycle for i, n in enumerate(graph.nodes)]
+    out: list[list[tuple[str, int]]] = [[] for _ in graph.nodes]
+    held = set()
     for edge in graph.edges:
+        source, target = place[edge.source], place[edge.target]
         if not edge.weak:
-            out[place[edge.source]].append(place[edge.target])
+            out[source].append((edge.label, target))
+            if whole[source] != whole[target]:
+                held.add(whole[target])
     met: dict[int, None] = {}
-    for root in range(len(out)):
+    kinds = [node.kind for node in graph.nodes]
+
+    def turn(i: int) -> tuple[bool, bool, str]:
+        return whole[i] in held, kinds[i] != "name", kinds[i]
+
+    for root in sorted(range(len(out)), key=turn):
         pending = [root]
         while pending:
             i = pending.pop()
             if i not in met:
                 met[i] = None
-                pending += sorted(out[i], key=lambda t: (bool(out[t]), -t), reverse=True)
+                ahead = sorted(out[i], key=lambda end: (bool(out[end[1]]), *end), reverse=True)
+                pending += [target for _, target in ahead]
     return list(met)
