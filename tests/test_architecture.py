@@ -39,6 +39,7 @@ EXPERIMENTS = {
     "calibration": {"trial"},
     "census": set(),
     "references": {"census"},
+    "refgraph": {"census", "references"},
     "watch": {"census", "references"},
     "pytest_plugin": {"units", "watch"},
     "launcher": set(),
@@ -49,7 +50,7 @@ EXPERIMENTS = {
     "environment": set(),
     "workloads": {"autodiff", "trial"},
     "scripts": {"workloads"},
-    "instruments": {"autodiff", "bounds", "census", "references"},
+    "instruments": {"autodiff", "bounds", "census", "references", "refgraph"},
     "heartbeat": {"instruments"},  # the phases, by their names
     "sampler": {"heartbeat", "instruments", "trial"},
     "truths": {"autodiff", "bounds", "trial", "workloads"},
@@ -75,6 +76,7 @@ EXPERIMENTS = {
         "environment",
         "estimates",
         "intervals",
+        "refgraph",
         "trial",
     },
     "cli": {
@@ -85,6 +87,8 @@ EXPERIMENTS = {
         "environment",
         "executors",
         "instruments",
+        "process",
+        "refgraph",
         "report",
         "runner",
         "scripts",
