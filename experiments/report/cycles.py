@@ -141,6 +141,10 @@ def _pictures(records: Sequence[Record], arms: Sequence[Arm]) -> list[Picture]:
     return [_picture(subject(records[0]), n, of) for n, of in enumerate(drawn[:SHAPES], start=1)]
 
 
+SHARED = (
+    "Where arrays are counted, each counts once and those of before the start do not; a drawing "
+    "shows every array that its cycle refers to."
+)
 Members = tuple[tuple[str, int], ...]
 
 
@@ -162,7 +166,8 @@ def _picture(s: Subject, n: int, of: Sequence[tuple[Arm, Mapping[str, Any]]]) ->
     prefix = re.sub(r"[^a-z0-9]+", "-", f"cycle-{s.workload}-{parameters_text(s)}-{n}-".lower())
     return Picture(
         title=f"A cycle of {_types(_members(of[0][1]))}",
-        says=f"One cycle of this shape, and the arrays that it holds. Found in {where}.{omitted}",
+        says=f"One cycle of this shape, and the arrays that it holds. Found in {where}.{omitted}"
+        + (f" {SHARED}" if n == 1 else ""),
         svg=lambda: _svg(graph, prefix),
         table=_edges(graph),
     )
