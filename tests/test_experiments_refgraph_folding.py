@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.refgraph import Edge, Graph, Node
-from experiments.refgraph.folding import LEAST_UNITS, Fold, behind, closed, folds, opened
+from experiments import refgraph
+from experiments.refgraph import Edge, Graph, Node, drawing
+from experiments.refgraph.folding import HELD, LEAST_UNITS, Fold, behind, closed, folds, opened
 
 pytestmark = pytest.mark.forward
 
@@ -109,6 +110,16 @@ def test_a_long_chain_is_one_box_of_units_of_several_objects(cycles: bool) -> No
     assert len(shut.nodes) < 20
     shared = [e.label for e in shut.edges if e.source == fold.id and e.target == "rate"]
     assert shared == [f".rate × {len(fold.units)}"]
+
+
+def test_what_a_cycle_holds_is_said_of_the_whole_graph() -> None:
+    graph = chain(40, cycles=True)
+    extra = [Node("odd", "array", "ndarray", "odd", bytes=16)]
+    edges = [Edge("f20", "odd", ".odd"), Edge("f39", "odd", ".odd")]
+    whole = replace(graph, nodes=[*graph.nodes, *extra], edges=[*graph.edges, *edges])
+    held = closed(whole, check(whole)).facts[HELD]
+    assert held == {cycle.number: cycle.bytes for cycle in refgraph.cycles(whole)}
+    assert "holds" in drawing.dot(closed(whole, folds(whole)))
 
 
 def test_rounds_that_a_list_holds_are_folded() -> None:

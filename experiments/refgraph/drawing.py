@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from html import escape
 
 from experiments.refgraph.fates import cycles
+from experiments.refgraph.folding import HELD
 from experiments.refgraph.model import Edge, Fate, Graph, Node
 
 UNITS = (("KiB", 1), ("MiB", 2), ("GiB", 3))
@@ -118,9 +119,9 @@ def sides(graph: Graph) -> list[str]:
 
 def is_computation(graph: Graph) -> bool:
     """Whether a graph is of what is computed from what, not of who holds whom."""
-    return all(n.kind in ("variable", "function") and not n.bytes for n in graph.nodes) and not any(
-        e.weak or e.label.startswith(".creator") for e in graph.edges
-    )
+    return all(
+        n.kind in ("variable", "function", "fold") and not n.bytes for n in graph.nodes
+    ) and not any(e.weak or e.label.startswith(".creator") for e in graph.edges)
 
 
 def _only(graph: Graph) -> set[str]:
@@ -179,14 +180,16 @@ class _Picture:
         return {n.id for n in self.graph.nodes if n.cycle is not None and n.kind != "fold"}
 
     def clusters(self) -> Iterator[str]:
-        for cycle in cycles(self.graph):
-            inside = [self.nodes[i] for i in cycle.ids if self.nodes[i].kind != "fold"]
-            if not inside:
-                continue
-            yield f"subgraph cluster_{cycle.number} {{"
+        held = self.graph.facts.get(HELD) or {c.number: c.bytes for c in cycles(self.graph)}
+        members: dict[int, list[Node]] = {}
+        for node in self.graph.nodes:
+            if node.cycle is not None and node.kind != "fold":
+                members.setdefault(node.cycle, []).append(node)
+        for number, inside in members.items():
+            yield f"subgraph cluster_{number} {{"
             yield _attributes(
                 "graph",
-                **{"class": "cycle", "id": f"{self.prefix}c{cycle.number}"},
+                **{"class": "cycle", "id": f"{self.prefix}c{number}"},
                 style="filled,rounded",
                 margin=10,
                 fillcolor=PALETTE["cycle-shade"],
@@ -195,7 +198,7 @@ class _Picture:
                 fontsize=SMALL,
                 labelloc="t",
                 labeljust="l",
-                label=f"cycle {cycle.number}\nholds {amount(cycle.bytes)}",
+                label=f"cycle {number}\nholds {amount(held[number])}",
             )
             yield from map(self.node, inside)
             yield "}"

@@ -13,11 +13,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from experiments.refgraph.fates import cycles
 from experiments.refgraph.model import Edge, Fate, Graph, Node
 
 LEAST_UNITS = 6  # fewer are as quickly read one by one
 MOST_PERIODS = 16  # distances between like objects that are tried, the most frequent first
 LONGEST_UNIT = 600
+HELD = "bytes held by cycle"  # of the whole graph: with boxes in it they cannot be told
 GRAVEST: Sequence[Fate] = ("garbage", "waits", "stays", "freed")
 
 Reference = tuple[str, bool, int]  # its label, whether it is weak, and the place of its other end
@@ -58,8 +60,10 @@ def closed(graph: Graph, folded: Sequence[Fold]) -> Graph:
     nodes = {node.id: node for node in graph.nodes}
     boxes = {fold.id: _box(fold, nodes) for fold in folded}
     drawn = dict.fromkeys(box_of.get(node.id, node.id) for node in graph.nodes)
+    held = {HELD: {cycle.number: cycle.bytes for cycle in cycles(graph)}} if folded else {}
     return replace(
         graph,
+        facts={**graph.facts, **held},
         nodes=[boxes.get(i) or nodes[i] for i in drawn],
         edges=[edge for edge, _ in _between(graph, box_of)],
     )
