@@ -33,7 +33,7 @@ def trial(workload: str, mode: str, **parameters: Any) -> Record:
 
 
 def graphs(record: Record) -> dict[str, Graph]:
-    return {phase: Graph.from_json(graph) for phase, graph in record.details["graphs"].items()}
+    return {p: Graph.from_json(json.loads(text)) for p, text in record.details["graphs"].items()}
 
 
 def names(graph: Graph) -> set[str]:
@@ -75,7 +75,7 @@ def test_a_lean_graph_has_no_cycle_and_leaves_nothing() -> None:
 def test_two_trials_take_the_same_pictures() -> None:
     first = trial("chain", "step16", length=3, size=100)
     again = run_trial(first.trial)
-    assert json.dumps(again.details["graphs"]) == json.dumps(first.details["graphs"])
+    assert again.details["graphs"] == first.details["graphs"]
 
 
 # The command --------------------------------------------------------------------------------------
@@ -168,6 +168,8 @@ def test_a_phase_that_does_not_come_is_an_error_that_names_those_that_do(capsys:
     record = trial("square_loop", "step16", rounds=2, size=100)
     with pytest.raises(graphing.UsageError, match="built, forward, step, dropped, collected"):
         graphing._graph(record, "backward")
+    assert cli.main(["graph", "square_loop", "--at", "backward"]) == 2
+    assert "does not come to it" in capsys.readouterr().err
 
 
 def test_a_trial_that_fails_is_told(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:

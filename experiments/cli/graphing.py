@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,6 @@ from experiments.cli import scripting
 from experiments.cli.choices import named, parameters
 from experiments.cli.endings import OK, SOME_FAILED, UsageError
 from experiments.cli.progress import say, trial_text
-from experiments.instruments import PHASES
 from experiments.instruments.graph import ReferenceGraph
 from experiments.process import run_trial
 from experiments.refgraph import rendering
@@ -140,7 +140,7 @@ def graph_(
     graphs = []
     for one in modes:
         trial = Trial(STUDY, subject, given, one, ReferenceGraph.name)
-        record = _run(trial, most, drawing, timeout)
+        record = _run(trial, at, most, drawing, timeout)
         if record.outcome != "ok":
             say(f"{record.outcome}: {trial_text(trial)}: {record.error}")
             return SOME_FAILED
@@ -175,8 +175,10 @@ def _subject(
     return subject, {**WORKLOADS[subject].defaults, **chosen}
 
 
-def _run(trial: Trial, most: int, drawing: Drawing | None, timeout: float) -> Record:
-    asked: dict[str, Any] = {"most": most}
+def _run(
+    trial: Trial, at: Phase | None, most: int, drawing: Drawing | None, timeout: float
+) -> Record:
+    asked: dict[str, Any] = {"at": [at] if at else FIRST_CHOICE, "most": most}
     if drawing is not None:
         asked["computation"] = vars(drawing)
     with _told(f"Running {trial.workload} under {trial.mode} in a process of its own ..."):
@@ -198,18 +200,19 @@ def _told(sentence: str) -> Iterator[None]:
 def _graph(record: Record, at: Phase | None) -> Graph:
     """The graph of a phase of a trial, with its title and what it was made of."""
     trial, graphs = record.trial, record.details["graphs"]
-    there = [phase for phase in PHASES if phase in graphs]
+    passed: Mapping[str, int] = record.details["rounds"]
     phase: str = at or next(p for p in FIRST_CHOICE if p in graphs)
-    if phase not in graphs:
+    if not passed.get(phase, 1):
+        there = [p for p in MOMENTS if passed.get(p, 1)]
         raise UsageError(
             f"--at {phase}: {trial.workload} under {trial.mode} does not come to it. It has: "
             f"{', '.join(there)}."
         )
-    rounds = record.details["rounds"].get(phase, 0)
+    rounds = passed.get(phase, 0)
     times = f", round {rounds} of {rounds}" if rounds > 1 else ""
     environment = record.environment
     return replace(
-        Graph.from_json(graphs[phase]),
+        Graph.from_json(json.loads(graphs[phase])),
         title=f"{trial.workload} under {trial.mode}, {MOMENTS[phase]}{times}",
         facts={
             "workload": trial.workload,

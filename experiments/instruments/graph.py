@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
@@ -35,8 +36,8 @@ class ReferenceGraph(Instrument):
     Blind to: what C code holds, which counts as held from outside.
     Cost: a walk over all objects at each phase. It measures nothing that this could disturb, frees
     nothing, and keeps the collector from running while it looks.
-    Asked: `at`, the only phase to look at; `most`, how many objects a graph may have;
-    `computation`, with what to draw the computation graph alone.
+    Asked: `at`, phases, of which the first that comes is the only one to look at; `most`, how many
+    objects a graph may have; `computation`, with what to draw the computation graph alone.
     Source: experiments.refgraph.
     """
 
@@ -45,15 +46,20 @@ class ReferenceGraph(Instrument):
     def __init__(self) -> None:
         super().__init__()
         self._passed = dict.fromkeys(MOMENTS, 0)
-        self._graphs: dict[str, Any] = {}
+        self._graphs: dict[str, str] = {}  # as text: a record of many small parts takes its time
 
     def at(self, phase: str) -> None:
         if phase in MOMENTS:
             self._passed[phase] += 1
             if self._passed[phase] < self.rehearsed.get(phase, 0):
                 return
-        if phase != "baseline" and self.asked.get("at") in (None, phase):
-            self._graphs[phase] = self._taken()
+        if phase != "baseline" and self._wanted() in (None, phase):
+            self._graphs[phase] = json.dumps(self._taken())
+
+    def _wanted(self) -> str | None:
+        """The one phase to look at; None for all."""
+        phases = self.asked.get("at", ())
+        return next((p for p in phases if p not in MOMENTS or self.rehearsed.get(p)), None)
 
     def _taken(self) -> dict[str, Any]:
         """The graph at this moment, as JSON has it."""

@@ -26,6 +26,7 @@ from experiments.refgraph.snapshot import Snapshot, with_untracked
 
 MOST = 400
 SECONDS = 10.0
+MOST_WAYS = 12  # roots of which the way from a name is looked for, where not all can be shown
 FARTHEST = 1000  # objects between a root and the nearest name that leads to it
 
 PACKAGE = "experiments.refgraph"
@@ -194,7 +195,8 @@ def _kept(sketch: Sketch, region: Region, cycles: Iterable[Sequence[int]], most:
         beside[link.source].append(link.target)
         beside[link.target].append(link.source)
     whole = {n: cycle for cycle in cycles for n in cycle}
-    ways = [_way_from_name(region.snapshot, root) for root in region.roots]
+    first = list(region.roots)[:MOST_WAYS]
+    ways = [_way_from_name(region.snapshot, root) for root in first]
     kept: dict[int, None] = dict.fromkeys([n for way in ways for n in way if n in beside][:most])
     met, queue = set(kept), deque(kept)
     others = iter(sketch.nodes)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,7 +80,14 @@ class Graph:
 
     def to_json(self) -> dict[str, Any]:
         """The graph as JSON has it; `from_json` gives it back."""
-        return {"schema": SCHEMA, **json.loads(json.dumps(asdict(self)))}
+        return {
+            "schema": SCHEMA,
+            "nodes": [dict(vars(node)) for node in self.nodes],
+            "edges": [dict(vars(edge)) for edge in self.edges],
+            "title": self.title,
+            "omitted": self.omitted,
+            **json.loads(json.dumps({"notes": list(self.notes), "facts": dict(self.facts)})),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Graph:

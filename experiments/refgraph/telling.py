@@ -22,6 +22,7 @@ FATES = {
     "stays": "still held from outside",
     "garbage": "garbage already, waiting for a collection",
 }
+CUT = "partly among what is left out"
 MOST_SHAPES = 5  # of cycles
 MOST_ARRAYS = 5  # the largest
 
@@ -71,7 +72,7 @@ def _of_cycles(graph: Graph, found: Sequence[Cycle]) -> list[str]:
     ranked = sorted(shapes.values(), key=lambda alike: -sum(c.bytes for c in alike))
     lines = [
         f"{_counted(len(alike), 'cycle')} of {_counted(len(alike[0].ids), 'object')}, holding "
-        f"{amount(sum(c.bytes for c in alike))}: {spelt(graph, alike[0].number)}"
+        f"{amount(sum(c.bytes for c in alike))}: {spelt(graph, alike[0].number) or CUT}"
         for alike in ranked[:MOST_SHAPES]
     ]
     more = len(ranked) - MOST_SHAPES

@@ -11,6 +11,7 @@ from experiments.refgraph.model import Edge, Graph, Node
 
 ARROW = " -> "
 OUTSIDE = "held from outside the graph: by C code, or by code that runs"
+LEFT_OUT = "held by what is left out of the graph, by C code, or by code that runs"
 MOST = 3  # chains
 NEAR = 5  # names that resemble one that there is none of
 
@@ -42,10 +43,11 @@ def why(graph: Graph, what: str, most: int = MOST) -> list[Chain]:
     if chains := _chains(graph, target, names, most):
         return [Chain(way, _told(way)) for way in chains]
     standing = {node.id for node in graph.nodes if node.outside}
+    begin = LEFT_OUT if graph.omitted else OUTSIDE
     if target in standing:
-        return [Chain((), f"{OUTSIDE}{ARROW}{target}")]
+        return [Chain((), f"{begin}{ARROW}{target}")]
     if chains := _chains(graph, target, standing, most):
-        return [Chain(way, f"{OUTSIDE}{ARROW}{_told(way)}") for way in chains]
+        return [Chain(way, f"{begin}{ARROW}{_told(way)}") for way in chains]
     return _by_cycle(graph, target)
 
 
