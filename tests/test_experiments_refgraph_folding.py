@@ -122,6 +122,17 @@ def test_what_a_cycle_holds_is_said_of_the_whole_graph() -> None:
     assert "holds" in drawing.dot(closed(whole, folds(whole)))
 
 
+def test_a_unit_has_its_cycles_whole() -> None:
+    """Though more references lead from one unit to the next than there are inside of one."""
+    graph = chain(50, cycles=True)
+    more = [Edge(f"f{i}", f"v{i + 1}", f".inputs[{j}]") for i in range(49) for j in range(4)]
+    graph = replace(graph, edges=[*graph.edges, *more])
+    cycle_of = {node.id: node.cycle for node in graph.nodes}
+    (fold,) = check(graph)
+    for unit in fold.units:
+        assert Counter(cycle_of[i] for i in unit if cycle_of[i]).most_common()[0][1] == 2
+
+
 def test_rounds_that_a_list_holds_are_folded() -> None:
     found = check(rounds(50))
     assert sum(len(fold.ids) for fold in found) == 150

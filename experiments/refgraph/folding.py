@@ -20,6 +20,7 @@ LEAST_UNITS = 6  # fewer are as quickly read one by one
 MOST_PERIODS = 16  # distances between like objects that are tried, the most frequent first
 LONGEST_UNIT = 600
 HELD = "bytes held by cycle"  # of the whole graph: with boxes in it they cannot be told
+TIED = "in a cycle with"
 GRAVEST: Sequence[Fate] = ("garbage", "waits", "stays", "freed")
 
 Reference = tuple[str, bool, int]  # its label, whether it is weak, and the place of its other end
@@ -161,7 +162,7 @@ class _Places:
         first_of: dict[int, int] = {}
         for i, node in enumerate(nodes):
             if node.cycle is not None:  # as if each object of a cycle referred to its first
-                self.out[i].append(("cycle", False, first_of.setdefault(node.cycle, i)))
+                self.out[i].append((TIED, False, first_of.setdefault(node.cycle, i)))
         for references in (*self.out, *self.into):
             references.sort()
         numbers: dict[object, int] = {}
@@ -252,15 +253,15 @@ def _stretches(places: _Places, period: int) -> Iterator[tuple[int, int]]:
 
 
 def _first_of_unit(places: _Places, start: int, stop: int, period: int) -> int:
-    """Where the units of a run begin best: with the most references inside each, none fewer."""
-    count = (stop - start) // period
+    """Where the units of a run begin best: no cycle in two parts, then most references inside."""
 
-    def inside(first: int) -> int:
+    def inside(first: int) -> tuple[int, int]:
         unit = range(first, first + period)
-        return sum(target in unit for i in unit for _, _, target in places.out[i])
+        kept = [label for i in unit for label, _, target in places.out[i] if target in unit]
+        return kept.count(TIED), len(kept)
 
-    starts = range(start, stop - count * period + 1)
-    return max(starts, key=lambda first: (inside(first), -first))
+    last = min(start + period - 1, stop - LEAST_UNITS * period)
+    return max(range(start, last + 1), key=lambda first: (inside(first), -first))
 
 
 def _depth_first(graph: Graph) -> list[int]:
