@@ -1,4 +1,4 @@
-"""The inspector of reference graphs, used as readers use it: by mouse, by keyboard, on a phone."""
+"""The inspector of reference graphs, as a reader uses it: by mouse, by keyboard, on a phone."""
 
 from __future__ import annotations
 
