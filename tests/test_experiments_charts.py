@@ -96,11 +96,11 @@ def test_a_peak_that_the_samples_missed_is_flagged_as_high_as_it_was() -> None:
     found = [curve("step18", 2**20, peak_missed=True), curve("lean", 2**20)]
     [chart] = charts(resident(found))
     drawn = chart.draw()
-    assert legend(drawn) == ["step18", "lean", "peak that the samples missed"]
+    assert legend(drawn) == ["step18", "lean", "missed peak"]
     [star] = [r for r in scatters(drawn, "asterisk") if "name" in r.data_source.data]
     assert star.data_source.data["y"] == [2.0]
     assert star.data_source.data["name"] == ["step18"]
-    assert "peak that the samples missed" in chart.says
+    assert "missed peak, which no sample saw" in chart.says
     [plain] = charts(resident(found[1:]))
     assert not scatters(plain.draw(), "asterisk") and "missed" not in plain.says
 

@@ -155,7 +155,7 @@ def test_names_of_points_that_lie_together_lie_apart() -> None:
 
 def test_peaks_far_apart_stand_on_a_logarithmic_scale_that_is_said() -> None:
     drawn = only_chart(records(step16=(3.0, 9e8), lean=(2.0, 2e5))).draw()
-    assert drawn.yaxis.axis_label == "peak, on a logarithmic scale"
+    assert drawn.yaxis.axis_label == "peak, log scale"
     per = 2**20
     for at, label in drawn.yaxis.major_label_overrides.items():
         n, unit = label.split("\u202f")

@@ -110,7 +110,7 @@ def _draw(found: Mapping[Subject, Mapping[Arm, Estimate]], names: Mapping[Subjec
         [names[s] for s in found],
         marks,
         once="floor L*",
-        x_title="peak / L*, times, on a logarithmic scale",
+        x_title="peak / L*, times, log scale",
         y_title="workload",
     )
 

@@ -115,7 +115,7 @@ def _key(traces: Sequence[Trace], axis: Axis) -> str:
     marked = {phase for trace in traces for _, _, phase in trace.marked(axis.marked)}
     signs = [f"{sign}{NBSP}{said}" for p, (_, sign, said) in PHASES.items() if p in marked]
     if any(trace.limit for trace in traces):
-        signs.append(f"✱{NBSP}{LIMIT}, on a dotted line as high as it was")
+        signs.append(f"✱{NBSP}{LIMIT}, which no sample saw, on a dotted line as high as it was")
     return f"Marked: {', '.join(signs)}." if signs else ""
 
 

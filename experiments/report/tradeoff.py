@@ -226,7 +226,7 @@ def _draw(costs: Sequence[Cost], best: Sequence[Cost]) -> figure:
         [(cost.seconds.median * multiplier, cost.peak.median / per) for cost in best],
         {said: floor / per for said, floor in floors.items()},
         x_title=f"elapsed time, {unit_of_time}",
-        y_title="peak, on a logarithmic scale" if log else f"peak above the start, {unit}",
+        y_title="peak, log scale" if log else f"peak above the start, {unit}",
         ticks={at / per: said for at, said in ticks.items()} if log else None,
     )
 

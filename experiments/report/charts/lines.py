@@ -47,7 +47,7 @@ class Line:
     limit: tuple[float, str] | None = None  # a height that the line should have reached, and why
 
 
-LIMIT = "peak that the samples missed"  # what a limit is, in the legend
+LIMIT = "missed peak"  # what a limit is, in the legend
 STAR = "asterisk"
 
 
