@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -18,7 +18,6 @@ import pytest
 import visits
 
 from experiments.report import write
-from experiments.trial import Record
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Playwright
@@ -82,18 +81,11 @@ def visit(browser: Browser) -> Visit:
     return visit
 
 
-def built(folder: Path, records: Sequence[Record]) -> Path:
-    """The report of some records."""
-    lines = "".join(record.to_line() for record in records)
-    (folder / "records.jsonl").write_text(lines, encoding="utf-8")
-    return write(folder)
-
-
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of the run that nobody ran, with failures in it."""
     records = [*made_up.run(), *made_up.failures()]
-    return built(tmp_path_factory.mktemp("small"), records)
+    return visits.built(tmp_path_factory.mktemp("small"), records)
 
 
 @pytest.fixture(scope="session")
@@ -102,3 +94,17 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reference")
     shutil.copy(REFERENCE, folder)
     return write(folder)
+
+
+@pytest.fixture(scope="package")
+def small_page(visit: Visit, small: Path) -> Iterator[Page]:
+    """The small report, open for tests that leave it as they found it."""
+    with visit(small) as page:
+        yield page
+
+
+@pytest.fixture(scope="package")
+def reference_page(visit: Visit, reference: Path) -> Iterator[Page]:
+    """The report of the reference run, open for tests that leave it as they found it."""
+    with visit(reference) as page:
+        yield page

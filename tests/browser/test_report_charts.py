@@ -9,9 +9,8 @@ import visits
 
 
 @pytest.fixture(scope="module", params=["small", "reference"])
-def page(visit, request):
-    with visit(request.getfixturevalue(request.param)) as page:
-        yield page
+def page(request):
+    return request.getfixturevalue(f"{request.param}_page")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,7 @@ def kinds(charts):
     return list(first.values())
 
 
-UNIT = re.compile(r", ([KMG]?i?B|m?s|µs)$|times|rounds|^births and deaths of arrays$")
+UNIT = re.compile(r", ([KMG]?i?B|m?s|µs)$|times|rounds|objects|births and deaths")
 
 
 def test_every_chart_is_drawn_in_more_than_one_colour(charts) -> None:
@@ -46,9 +45,9 @@ def test_every_axis_has_its_title_on_the_chart_and_what_is_measured_its_unit(cha
 
 def test_every_chart_has_a_legend_and_words_for_the_pointer(charts) -> None:
     for chart in charts:
-        assert len(set(chart["legend"])) == len(chart["legend"]) > 1, chart["title"]
-        assert chart["clicks"] == ["hide"]
-        assert chart["tooltips"] and all(chart["pointed"]), chart["title"]
+        assert len(set(chart["legend"])) == len(chart["legend"]) > 0, chart["title"]
+        assert set(chart["clicks"]) == {"hide"}, chart["title"]
+        assert chart["pointed"] and all(chart["pointed"]), chart["title"]
 
 
 def entry(page, chart, place):
@@ -88,10 +87,7 @@ def test_the_legend_is_worked_by_keyboard_and_says_what_is_shown(page, charts, k
         assert page.evaluate("n => witness.visible(n)", n) == before, title
 
 
-def test_the_pointer_over_a_chart_is_told_what_it_points_at(page, charts, kinds, request) -> None:
-    if request.node.callspec.params["page"] == "reference":
-        why = "Bokeh's hover does not find the outline of the areas"
-        request.applymarker(pytest.mark.xfail(reason=why, strict=True))
+def test_the_pointer_over_a_chart_is_told_what_it_points_at(page, charts, kinds) -> None:
     for n in kinds:
         title = charts[n]["title"]
         places = page.evaluate("n => witness.marks(n)", n)

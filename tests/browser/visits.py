@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from experiments.report import write
+from experiments.trial import Record
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -13,8 +16,23 @@ if TYPE_CHECKING:
 WIDE = 1280
 PHONE = 360
 PAPER = 718  # A4 between the margins that a browser leaves
+LOOKS = {
+    "wide": {"width": WIDE},
+    "wide, dark": {"width": WIDE, "scheme": "dark"},
+    "phone": {"width": PHONE},
+    "phone, dark": {"width": PHONE, "scheme": "dark"},
+    "paper": {"width": PAPER, "media": "print"},
+    "paper, dark": {"width": PAPER, "media": "print", "scheme": "dark"},
+}
 HERE = ("data:", "blob:", "about:")
 WITNESS = Path(__file__).with_name("witness.js")
+
+
+def built(folder: Path, records: Iterable[Record]) -> Path:
+    """The report of some records, written to a folder that is theirs."""
+    lines = "".join(record.to_line() for record in records)
+    (folder / "records.jsonl").write_text(lines, encoding="utf-8")
+    return write(folder)
 
 
 @contextmanager
@@ -38,7 +56,7 @@ def visited(
         reduced_motion="reduce",  # what is scrolled to is there at once
         **how,
     )
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(20_000)
     context.add_init_script(path=WITNESS)
     address = path.as_uri()
     faults: list[str] = []
@@ -95,7 +113,7 @@ def in_time(page: Page, asked: str, argument: object = None) -> Any:
         f"""async (argument) => {{
           const end = performance.now() + 1000;
           for (;;) {{
-            const answer = ({asked})(argument);
+            const answer = await ({asked})(argument);
             if (answer || performance.now() > end) return answer;
             await new Promise((done) => setTimeout(done, 20));
           }}

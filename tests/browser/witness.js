@@ -244,7 +244,11 @@ self.witness = (() => {
   function sideways() {
     const { scrollWidth, clientWidth } = document.documentElement;
     if (scrollWidth <= clientWidth) return [];
-    const out = texts().filter(({ boxes }) => boxes.some((box) => box.right > clientWidth + 1));
+    const out = texts().filter(
+      ({ element, boxes }) =>
+        boxes.some((box) => box.right > clientWidth + 1) &&
+        ![...ancestors(element)].some((one) => window_(one)), // which scrolls by itself
+    );
     return [
       `the page is ${scrollWidth} wide and its window ${clientWidth}`,
       ...out.map(({ element, text }) => `${named(element)}: "${text.slice(0, 60)}"`),
@@ -253,35 +257,36 @@ self.witness = (() => {
 
   // Charts -------------------------------------------------------------------------------------------
 
-  // The charts in the order of the page: a place may have several, one under the other.
+  // The figures of each chart in the order of the page: some have several, one under the other.
   function figures() {
     const within = (view) =>
       view.model.type === "Figure" ? [view] : (view.child_views ?? []).flatMap(within);
     const roots = self.Bokeh ? [...Bokeh.index].filter((view) => view.el.closest(".chart")) : [];
-    return [...document.querySelectorAll(".chart")].flatMap((place) =>
+    return [...document.querySelectorAll(".chart")].map((place) =>
       roots.filter((view) => place.contains(view.el)).flatMap(within),
     );
   }
 
   // What each chart is made of, as Bokeh knows it, and what can be seen of it.
   function charts() {
-    return figures().map((view) => {
-      const models = [...view.model.references()];
-      const of = (type) => models.filter((model) => model.type === type);
+    const places = [...document.querySelectorAll(".chart")];
+    return figures().map((views, n) => {
+      const of = (type) => modelsOf(views, (model) => model.type === type);
+      const axes = modelsOf(views, (model) => model.type.endsWith("Axis"));
       return {
-        title: placeOf(view).ariaLabel ?? "",
-        axes: models.filter((model) => model.type.endsWith("Axis")).map((axis) => axis.axis_label),
-        written: wordsOn(view),
+        title: places[n].ariaLabel ?? "",
+        axes: axes.map((axis) => axis.axis_label).filter(Boolean),
+        written: views.flatMap(wordsOn),
         legend: of("Legend").flatMap((legend) => legend.items.map((item) => item.label.value)),
         clicks: of("Legend").map((legend) => legend.click_policy),
-        tooltips: of("HoverTool").flatMap((tool) => tool.tooltips ?? []).length,
-        pointed: of("HoverTool").map((tool) => tool.renderers.length ?? 0),
-        colours: colours(view),
+        pointed: of("HoverTool").map((tool) => tool.tooltips && tool.renderers.length),
+        colours: Math.min(...views.map(colours)),
       };
     });
   }
 
-  const placeOf = (view) => [...ancestors(view.el)].find((one) => one.matches(".chart"));
+  const modelsOf = (views, wanted) =>
+    [...new Set(views.flatMap((view) => [...view.model.references()]))].filter(wanted);
   const canvasesOf = (view) =>
     [...elements(view.el.shadowRoot)].filter((one) => one.tagName === "CANVAS");
   const wordsOn = (view) =>
@@ -299,25 +304,25 @@ self.witness = (() => {
   }
 
   // Whether what each entry of a chart's legend names is shown.
-  const visible = (chart) => {
-    const models = [...figures()[chart].model.references()];
-    const items = models.filter((one) => one.type === "Legend").flatMap((legend) => legend.items);
-    return items.map((item) => item.renderers.map((renderer) => renderer.visible));
-  };
+  const visible = (chart) =>
+    modelsOf(figures()[chart], (model) => model.type === "Legend")
+      .flatMap((legend) => legend.items)
+      .map((item) => item.renderers.map((renderer) => renderer.visible));
 
   // Where in the window a mark is that the pointer is told of, one for each thing that has some.
   function marks(chart) {
-    const view = figures()[chart];
-    view.el.scrollIntoView({ block: "center", behavior: "instant" });
-    const at = view.el.getBoundingClientRect();
-    const tools = [...view.model.references()].filter((one) => one.type === "HoverTool");
-    const places = tools.flatMap((tool) => tool.renderers).flatMap((renderer) => {
-      const { glyph } = view.views.find_one(renderer);
-      const some = [...Array(glyph.data_size ?? 0).keys()].map((n) => glyph.scenterxy(n, [0, 0]));
-      const drawn = some.filter(([x, y]) => Number.isFinite(x + y));
-      return drawn.slice(drawn.length >> 1, (drawn.length >> 1) + 1);
+    document.querySelectorAll(".chart")[chart].scrollIntoView({ block: "center" });
+    return figures()[chart].flatMap((view) => {
+      const at = view.el.getBoundingClientRect();
+      const tools = modelsOf([view], (model) => model.type === "HoverTool");
+      const places = tools.flatMap((tool) => tool.renderers).flatMap((renderer) => {
+        const { glyph } = view.views.find_one(renderer) ?? {};
+        const some = [...Array(glyph?.data_size ?? 0).keys()];
+        const drawn = some.map((n) => glyph.scenterxy(n, [0, 0])).filter(([x, y]) => x - x + y - y === 0);
+        return drawn.slice(drawn.length >> 1, (drawn.length >> 1) + 1);
+      });
+      return places.map(([x, y]) => [at.left + x, at.top + y]);
     });
-    return places.map(([x, y]) => [at.left + x, at.top + y]);
   }
 
   // What stands beside the pointer.
@@ -328,7 +333,9 @@ self.witness = (() => {
 
   // The entries of a chart's legend, as elements.
   const entries = (chart) =>
-    [...elements(figures()[chart].el.shadowRoot)].filter((one) => one.matches(".bk-item"));
+    figures()[chart]
+      .flatMap((view) => [...elements(view.el.shadowRoot)])
+      .filter((one) => one.matches(".bk-item"));
 
   // What has the focus, in a shadow tree too.
   function focused() {
@@ -359,7 +366,8 @@ self.witness = (() => {
   function stop() {
     const one = focused();
     if (!one || one === document.body) return ["", ""];
-    if (!one.textContent.trim() && !one.ariaLabel) return [number(one), `no name: ${number(one)}`];
+    const name = one.ariaLabel ?? one.labels?.[0]?.textContent ?? one.textContent;
+    if (!name.trim()) return [number(one), `no name: ${number(one)}`];
     const style = getComputedStyle(one);
     const box = one.getBoundingClientRect();
     const seen = overlap(box, { left: 0, top: 0, right: innerWidth, bottom: innerHeight });
