@@ -81,14 +81,19 @@ def visit(browser: Browser) -> Visit:
     return visit
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package", autouse=True)
+def first(browser: Browser) -> None:
+    """Without a browser nothing is built for it."""
+
+
+@pytest.fixture(scope="package")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of the run that nobody ran, with failures in it."""
     records = [*made_up.run(), *made_up.failures()]
     return visits.built(tmp_path_factory.mktemp("small"), records)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of the reference run, from the records that are committed."""
     folder = tmp_path_factory.mktemp("reference")
