@@ -32,7 +32,10 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Shape:
-    """Cycles that are alike: how many there are of these types, and what they hold in all."""
+    """Cycles that are alike: how many there are of these types, and what they hold in all.
+
+    example: one of them, as whoever asked for the census wants it shown.
+    """
 
     types: Mapping[str, int]
     count: int
@@ -40,6 +43,7 @@ class Shape:
     bytes: int
     least: int  # bytes that one of them holds, at least and at most
     most: int
+    example: Any = None
 
 
 @dataclass(frozen=True)
@@ -57,13 +61,17 @@ def own_bytes(array: Array) -> int:
     return array.nbytes if array.flags.owndata else 0
 
 
-def take_census(weigh: Callable[[Array], int] = own_bytes) -> Census:
+def take_census(
+    weigh: Callable[[Array], int] = own_bytes,
+    show: Callable[[Heap, Sequence[int]], Any] | None = None,
+) -> Census:
     """Find what only a collection would free, and free nothing.
 
     weigh: the bytes that an array counts for.
+    show: what is to be kept of one cycle of each shape; nothing that holds any of its objects.
     """
     with collector_off():
-        return _counted(Heap(gc.get_objects()), weigh)
+        return _counted(Heap(gc.get_objects()), weigh, show)
 
 
 def owner(array: Array) -> Array:
@@ -145,7 +153,11 @@ class Heap:
         return len(component) > 1 or component[0] in self.edges[component[0]]
 
 
-def _counted(heap: Heap, weigh: Callable[[Array], int]) -> Census:
+def _counted(
+    heap: Heap,
+    weigh: Callable[[Array], int],
+    show: Callable[[Heap, Sequence[int]], Any] | None,
+) -> Census:
     garbage = heap.unreachable()
     arrays = ((i, heap.nodes[i]) for i in garbage)
     weights = {i: weigh(array) for i, array in arrays if isinstance(array, np.ndarray)}
@@ -154,7 +166,7 @@ def _counted(heap: Heap, weigh: Callable[[Array], int]) -> Census:
         cycles=len(cycles),
         objects=len(heap.found_by_collector()),
         bytes=sum(weights.values()),
-        shapes=_shapes(heap, cycles, _bytes_of_each(heap, cycles, weights, garbage)),
+        shapes=_shapes(heap, cycles, _bytes_of_each(heap, cycles, weights, garbage), show),
     )
 
 
@@ -166,7 +178,7 @@ def _edges(nodes: list[object]) -> list[list[int]]:
         targets = []
         for referent in referents(node):
             number = numbers.get(id(referent))
-            if number is None and _is_untracked_holder(referent):
+            if number is None and is_untracked_holder(referent):
                 number = numbers[id(referent)] = len(nodes)
                 nodes.append(referent)
             if number is not None:
@@ -189,7 +201,7 @@ def referents(node: object) -> list[object]:
     return found
 
 
-def _is_untracked_holder(node: object) -> bool:
+def is_untracked_holder(node: object) -> bool:
     """Whether an object is an array, or a container that the collector dropped as harmless."""
     return isinstance(node, np.ndarray | tuple | dict) and not gc.is_tracked(node)
 
@@ -250,7 +262,12 @@ def _bytes_of_each(
     return held
 
 
-def _shapes(heap: Heap, cycles: list[list[int]], held: list[int]) -> list[Shape]:
+def _shapes(
+    heap: Heap,
+    cycles: list[list[int]],
+    held: list[int],
+    show: Callable[[Heap, Sequence[int]], Any] | None,
+) -> list[Shape]:
     """The cycles, those of the same types together."""
     alike: dict[tuple[tuple[str, int], ...], list[int]] = {}
     for number, cycle in enumerate(cycles):
@@ -264,6 +281,7 @@ def _shapes(heap: Heap, cycles: list[list[int]], held: list[int]) -> list[Shape]
             bytes=sum(held[n] for n in numbers),
             least=min(held[n] for n in numbers),
             most=max(held[n] for n in numbers),
+            example=show(heap, cycles[numbers[0]]) if show else None,
         )
         for types, numbers in alike.items()
     ]

@@ -1,12 +1,12 @@
 """One trial, in this process: a Trial on standard input, its Record on standard output.
 
     python -m experiments.child '{"heartbeat": PATH, "memory_limit": BYTES, "leash": true,
-                                  "folder": PATH}'
+                                  "folder": PATH, "asked": {}}'
 
 The options, each of which may be left out: heartbeat, the file for the stages that the trial
 reaches; memory_limit, how much address space it may have on top of what importing needs; leash: end
 when standard input closes, which it does when the runner dies; folder: where its instrument may
-leave files.
+leave files; asked: what is wanted of its instrument beyond what it does by itself.
 
 Two records are written. The first stands for the case that the process is killed: it has what is
 known before the trial begins. The second is the trial's.
@@ -34,7 +34,7 @@ import numpy as np
 from autodiff import MODES, using_mode
 from experiments import environment, scripts
 from experiments.heartbeat import Heartbeat
-from experiments.instruments import INSTRUMENTS, MOMENTS, Disagreement, Instrument
+from experiments.instruments import INSTRUMENTS, MOMENTS, PICTURES, Disagreement, Instrument
 from experiments.trial import COLLECTOR_PHASES, Record, Trial
 from experiments.truths import TRUTHS
 from experiments.workloads import WORKLOADS, Step, Workload
@@ -99,7 +99,12 @@ class Rehearsal(Instrument):
         pass
 
 
-def measure(trial: Trial, heartbeat: Heartbeat, folder: Path | None = None) -> Record:
+def measure(
+    trial: Trial,
+    heartbeat: Heartbeat,
+    folder: Path | None = None,
+    asked: Mapping[str, Any] | None = None,
+) -> Record:
     """Run a trial, and return what its instrument found.
 
     First comes a full rehearsal with the same parameters, so that whatever is made once and kept
@@ -109,8 +114,8 @@ def measure(trial: Trial, heartbeat: Heartbeat, folder: Path | None = None) -> R
     """
     gc.freeze()
     workload = find_workload(trial.workload)
-    instrument = find("instrument", trial.instrument, INSTRUMENTS)()
-    instrument.folder = folder
+    instrument = find("instrument", trial.instrument, {**INSTRUMENTS, **PICTURES})()
+    instrument.folder, instrument.asked = folder, asked or {}
     with using_mode(trial.mode):
         if trial.collector != "on":
             gc.disable()
@@ -289,7 +294,8 @@ def attempt(trial: Trial, options: Mapping[str, Any], write: Callable[[Record], 
         write(known)
         np.ones((64, 64)) @ np.ones((64, 64))  # OpenBLAS takes 32 MB of addresses at its first use
         no_limit = None if limit is None else limit_memory(limit)
-        found = measure(trial, heartbeat, Path(folder) if folder else None)
+        asked = options.get("asked")
+        found = measure(trial, heartbeat, Path(folder) if folder else None, asked)
         missing = {} if no_limit is None else {"memory_limit_bytes": no_limit}
         return replace(
             found,

@@ -59,6 +59,7 @@ IDENTITY = (
 # The rooms that ask for trials or read records: none of them is there when a trial is measured.
 NOT_MEASURING = frozenset(
     {
+        "bench",
         "calibration",
         "cli",
         "comparison",

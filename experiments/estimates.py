@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import median
 from typing import Any
 
@@ -93,7 +94,11 @@ def subject(record: Record) -> Subject:
 
 def arm(record: Record) -> Arm:
     """How the record's trial worked."""
-    return Arm(record.trial.mode, record.trial.collector)
+    return _arm(record.trial.mode, record.trial.collector)
+
+
+# Asked of every record for every figure, and there are few.
+_arm = lru_cache(maxsize=None)(Arm)
 
 
 def by_subject(records: Iterable[Record]) -> dict[Subject, list[Record]]:

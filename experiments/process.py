@@ -64,10 +64,12 @@ def run_trial(
     memory_limit: int | None = None,
     folder: Path | None = None,
     of_run: str = "",
+    asked: Mapping[str, Any] | None = None,
 ) -> Record:
     """Run a trial in a process of its own, and return its record, whatever becomes of it.
 
     folder: where its instrument may leave files; without one they are lost.
+    asked: what is wanted of its instrument beyond what it does by itself, as JSON can hold it.
     """
     with tempfile.TemporaryDirectory(prefix="trial-") as temporary:
         room = _Room(Path(temporary))
@@ -76,6 +78,7 @@ def run_trial(
             "leash": True,
             "memory_limit": memory_limit,
             "folder": str(folder or room.files),
+            "asked": dict(asked or {}),
         }
         code = {**environment.of_code(trial.workload), **environment.of_project()}
         child = [sys.executable, "-m", "experiments.child", json.dumps(options)]

@@ -29,7 +29,15 @@ from types import (
 
 import numpy as np
 
-from experiments.census import Array, Heap, collector_off, components, objgraph_on, referents
+from experiments.census import (
+    Array,
+    Heap,
+    collector_off,
+    components,
+    is_untracked_holder,
+    objgraph_on,
+    referents,
+)
 
 FROM_OUTSIDE = "held from outside: C code or a local variable"
 WAITS = "waits for a collection in the cycle"
@@ -57,32 +65,60 @@ def label(holder: object, target: object) -> str:
 
     Several ways are listed. A function's closure and an object's or class's own dict belong to it.
     """
-    found = list(dict.fromkeys(_names(holder, target)))
+    found = list(dict.fromkeys(ways(holder, target)))
     more = [f"and {len(found) - MOST_NAMES} more"] if len(found) > MOST_NAMES else []
     return ", ".join(found[:MOST_NAMES] + more)
 
 
-def _names(holder: object, target: object) -> Iterator[str]:
+def ways(holder: object, target: object) -> Iterator[str]:
+    """Each way in which an object refers to another, as `label` lists them.
+
+    The object's dict is asked for only where no name is found that the class's own code speaks of,
+    or code beside it: before it is asked for, there is none, and after that it stays.
+    """
+    found = [name for name, value in named_references(holder) if value is target]
+    yield from found or (name for name, value in asked_for(holder) if value is target)
+
+
+def named_references(
+    holder: object, attributes: Callable[[type], Iterable[str]] | None = None
+) -> Iterator[tuple[str, object]]:
+    """What an object refers to by a name that can be known without asking it for its dict.
+
+    attributes: those of a class, as `attribute_names` finds them, which takes its time.
+    """
     match holder:
         case dict():
-            yield from (f"[{_key(key)}]" for key, value in holder.items() if value is target)
-            yield from ("[a key]" for key in holder if key is target)
+            yield from ((f"[{_key(key)}]", value) for key, value in holder.items())
+            yield from (("[a key]", key) for key in holder)
         case list() | tuple() | deque():
-            yield from (f"[{i}]" for i, item in enumerate(holder) if item is target)
+            yield from ((f"[{i}]", item) for i, item in enumerate(holder))
         case set() | frozenset():
-            yield from ("[an element]" for item in holder if item is target)
+            yield from (("[an element]", item) for item in holder)
         case ModuleType():
-            yield from (f"global {name}" for name, value in vars(holder).items() if value is target)
+            yield from ((f"global {name}", value) for name, value in vars(holder).items())
         case FrameType():
-            yield from (name for name, value in _locals(holder).items() if value is target)
+            yield from _locals(holder).items()
         case GeneratorType() if holder.gi_frame is not None:
-            yield from _names(holder.gi_frame, target)
+            yield from named_references(holder.gi_frame)
         case type():
-            yield from (f".{name}" for name, value in vars(holder).items() if value is target)
+            yield from ((f".{name}", value) for name, value in vars(holder).items())
         case FunctionType():
-            yield from (f"closure {name}" for name, x in _closure(holder) if x is target)
-    if type(holder) not in (dict, list, tuple) and not isinstance(holder, ModuleType | type):
-        yield from (f".{name}" for name in _attributes(holder, target))
+            yield from ((f"closure {name}", value) for name, value in _closure(holder))
+    if has_attributes(holder):
+        names = (attributes or attribute_names)(type(holder))
+        yield from ((f".{name}", value_of(holder, name)) for name in names if name != "__dict__")
+
+
+def asked_for(holder: object) -> Iterator[tuple[str, object]]:
+    """What is in the dict of an object, which is made where there was none."""
+    namespace = value_of(holder, "__dict__") if has_attributes(holder) else None
+    if type(namespace) is dict:
+        yield from ((f".{name}", value) for name, value in namespace.items())
+
+
+def has_attributes(holder: object) -> bool:
+    return type(holder) not in (dict, list, tuple) and not isinstance(holder, ModuleType | type)
 
 
 def _key(key: object) -> str:
@@ -101,41 +137,39 @@ def _closure(function: FunctionType) -> Iterator[tuple[str, object]]:
 
 
 def _locals(frame: FrameType) -> dict[str, object]:
-    """The local variables of a frame, and how it names them; nothing of it stays with the frame.
+    """The local variables of a frame, and how it names them."""
+    outer, name = frame.f_code.co_freevars, frame.f_code.co_qualname
+    return {
+        f"{'closure' if n in outer else 'local'} {n} of {name}": x
+        for n, x in values_of_frame(frame).items()
+    }
+
+
+def values_of_frame(frame: FrameType) -> dict[str, object]:
+    """The local variables of a frame; nothing of them stays with the frame.
 
     Before Python 3.13 a frame keeps the dict that it gives, and with it what is in the variables.
     """
-    name = frame.f_code.co_qualname
     found = frame.f_locals
-    outer = frame.f_code.co_freevars
-    named = {f"{'closure' if n in outer else 'local'} {n} of {name}": x for n, x in found.items()}
+    values = dict(found)
     mine = type(found) is dict and sys.getrefcount(found) <= 3  # the frame, `found` and this call
     if mine and _has_locals(frame):
         found.clear()
-    return named
+    return values
 
 
-def _attributes(holder: object, target: object) -> Iterator[str]:
-    """The attributes by which an object refers to another.
-
-    The object's dict is asked for only where no name is found that the class's own code speaks of,
-    or code beside it: before it is asked for, there is none, and after that it stays.
-    """
-    bases = type(holder).__mro__
-    places = [] if isinstance(holder, FunctionType) else list(_places(bases))
-    places += [
-        name for kind, names in COMPUTED.items() if isinstance(holder, kind) for name in names
-    ]
-    if isinstance(holder, np.ndarray):
+def attribute_names(cls: type) -> list[str]:
+    """The attributes that objects of a class have a place for, or that its code speaks of."""
+    bases = cls.__mro__
+    places = [] if cls is FunctionType else list(_places(bases))
+    places += [name for kind, names in COMPUTED.items() if issubclass(cls, kind) for name in names]
+    if issubclass(cls, np.ndarray):
         places.append("base")
+    if not cls.__dictoffset__:  # no dict, and so no attribute beside these
+        return places
     spoken_of = {name for base in bases for name in _spoken_of(base)}
     own = spoken_of - {n for base in bases for n, x in vars(base).items() if hasattr(x, "__get__")}
-    found = [n for n in (*places, *sorted(own)) if _value(holder, n) is target]
-    if not found:
-        namespace = _value(holder, "__dict__")
-        if type(namespace) is dict:
-            found = [str(name) for name, value in namespace.items() if value is target]
-    yield from (name for name in found if name != "__dict__")
+    return [*places, *sorted(own)]
 
 
 def _places(bases: Iterable[type]) -> Iterator[str]:
@@ -159,7 +193,7 @@ def _names_in(code: CodeType) -> Iterator[str]:
             yield from _names_in(constant)
 
 
-def _value(holder: object, name: str) -> object:
+def value_of(holder: object, name: str) -> object:
     """The value of an attribute, of which no code of the class's author hears."""
     try:
         return object.__getattribute__(holder, name)
@@ -180,7 +214,7 @@ def spelt(cycle: Sequence[object]) -> str:
     edges = [[numbers[id(r)] for r in referents(n) if id(r) in numbers] for n in cycle]
     start = next((i for i, node in enumerate(cycle) if not isinstance(node, FOLDED)), 0)
     way = [cycle[i] for i in _round(edges, start)]
-    return ARROW.join([*_links(way), _title(way[0])])
+    return ARROW.join([*_links(way), title(way[0])])
 
 
 def cycles_spelt() -> dict[Kinds, str]:
@@ -230,9 +264,9 @@ def _links(way: Sequence[object], first: str = "") -> list[str]:
         elif not at and first:
             links.append(first + (told if isinstance(holder, FOLDED) else ""))
             if not isinstance(holder, FOLDED):
-                links.append(f"{_title(holder)} {told}")
+                links.append(f"{title(holder)} {told}")
         else:
-            links.append(f"{_title(holder)} {told}")
+            links.append(f"{title(holder)} {told}")
         at = after
     return links or ([first] if first else [])
 
@@ -250,7 +284,7 @@ def _step(way: Sequence[object], at: int) -> tuple[str, int]:
     return "(in a way without a name)", at + 1
 
 
-def _title(node: object) -> str:
+def title(node: object) -> str:
     """What to call an object: by its type, but for what has a name of its own."""
     match node:
         case ModuleType():
@@ -280,11 +314,8 @@ def why_alive(target: object) -> list[str]:
 def take_references() -> References:
     """All references that there are now. They hold every object, and so are not to be kept."""
     with collector_off():
-        variables = [named for frame in _frames() for named in _locals(frame).items()]
-        objects = _everything([value for _, value in variables])
-        names = {id(value): name for name, value in variables}
-        del variables
-        return References(objects, names)
+        objects, variables = everything()
+        return References(objects, {variable.holds: str(variable) for variable in variables})
 
 
 @dataclass(frozen=True)
@@ -371,11 +402,34 @@ class References:
         return [self._heap.nodes[holder] for holder in holders]
 
 
-def _everything(variables: list[object]) -> list[object]:
-    """What the collector lists, and what it lists no more (it was frozen) but can be reached."""
+@dataclass(frozen=True)
+class Local:
+    """A variable of a function that runs, and the id of what it holds.
+
+    shared: whether functions within that one may use it too, which then hold it by a cell.
+    """
+
+    name: str
+    function: str
+    holds: int
+    shared: bool
+    outer: bool  # whether it is the variable of a function around this one
+
+    def __str__(self) -> str:
+        return f"{'closure' if self.outer else 'local'} {self.name} of {self.function}"
+
+
+def everything(but: str = __name__) -> tuple[list[object], list[Local]]:
+    """What the collector lists, or lists no more (it was frozen) but can be reached; all variables.
+
+    but: the module, or package, whose own variables do not count.
+    """
+    variables, values = local_variables(but)
     found = gc.get_objects()
+    _take_out(values, found)
+    found += {id(value): value for value in values if is_untracked_holder(value)}.values()
     seen = set(map(id, found))
-    fresh: list[object] = [*found, *map(vars, list(sys.modules.values())), *variables]
+    fresh: list[object] = [*found, *map(vars, list(sys.modules.values())), *values]
     while fresh:
         modules = [vars(node) for node in fresh if isinstance(node, ModuleType)]
         others = [node for node in fresh if not isinstance(node, ModuleType)]
@@ -384,17 +438,53 @@ def _everything(variables: list[object]) -> list[object]:
         fresh = [node for number, node in new.items() if number not in seen]
         seen.update(new)
         found += fresh
-    return found
+    return found, variables
 
 
-def _frames() -> list[FrameType]:
-    """The functions that run, in every thread, but for those of this module."""
+def local_variables(but: str = __name__) -> tuple[list[Local], list[object]]:
+    """The variables of the functions that run, and what each of them holds.
+
+    To be asked for before the collector's list is: what that holds does not leave a frame again.
+    but: the module, or package, whose own variables do not count.
+    """
+    variables: list[Local] = []
+    values: list[object] = []
+    for frame in _frames(but):
+        for variable, value in _variables(frame):
+            variables.append(variable)
+            values.append(value)
+    return variables, values
+
+
+def _take_out(it: object, objects: list[object]) -> None:
+    """Take an object off a list, of which it is one of the last."""
+    for i in range(len(objects) - 1, -1, -1):
+        if objects[i] is it:
+            del objects[i]
+            return
+
+
+def _frames(but: str) -> list[FrameType]:
+    """The functions that run, in every thread, but for those of a module or package."""
     stacks = sys._current_frames()
     stacks[threading.get_ident()] = sys._getframe(1)  # a frame that held itself would be a cycle
     found = []
     for stack in map(_outwards, stacks.values()):
-        found += [f for f in stack if f.f_globals is not globals() and _has_locals(f)]
+        found += [f for f in stack if not _is_of(f, but) and _has_locals(f)]
     return found
+
+
+def _is_of(frame: FrameType, package: str) -> bool:
+    name = frame.f_globals.get("__name__", "")
+    return name in (__name__, package) or str(name).startswith(f"{package}.")
+
+
+def _variables(frame: FrameType) -> Iterator[tuple[Local, object]]:
+    code = frame.f_code
+    shared = {*code.co_cellvars, *code.co_freevars}
+    for name, value in values_of_frame(frame).items():
+        outer = name in code.co_freevars
+        yield Local(name, code.co_qualname, id(value), name in shared, outer), value
 
 
 def _outwards(frame: FrameType | None) -> Iterator[FrameType]:

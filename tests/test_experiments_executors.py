@@ -16,6 +16,7 @@ from multiprocessing import get_context
 import psutil
 import pytest
 import specimens
+from processes import begun, gone, wait_until
 from specimens import named
 
 from experiments import cli, environment, process
@@ -27,31 +28,11 @@ from experiments.trial import Record, Trial, read_records
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 
+START = 30.0  # seconds that an engine's workers may take to start, or to end
+
 
 def a_trial(specimen=specimens.blank, instrument="traced", repeat=0, **parameters):
     return Trial("tests", named(specimen), parameters, "lean", instrument, repeat=repeat)
-
-
-def gone(pid):
-    """Whether a process has ended."""
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
-def wait_until(condition, seconds=30.0):
-    """Whether a condition comes true in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def begun(folder):
-    """The processes of the trials that were begun."""
-    path = folder / "begun"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [int(line.split()[0]) for line in lines]
 
 
 # Side by side, without a process ------------------------------------------------------------------
@@ -205,14 +186,14 @@ def test_what_a_killed_worker_ran_ends_by_itself_and_the_run_stops_cleanly(tmp_p
         worker = pool.submit(os.getpid).result()
 
         def kill():
-            wait_until(lambda: begun(tmp_path))
+            wait_until(lambda: begun(tmp_path), START)
             os.kill(worker, signal.SIGKILL)
 
         threading.Thread(target=kill).start()
         with pytest.raises(ExecutorError, match="takes no more trials"):
             run(trials, tmp_path, engine=Engine(pool, 1))
-    [child] = begun(tmp_path)
-    assert wait_until(lambda: gone(child))
+    [(child, _)] = begun(tmp_path)
+    assert wait_until(lambda: gone(child), START)
     assert read_records(tmp_path / RECORDS) == []
 
 
@@ -298,7 +279,7 @@ def test_dask_workers_that_are_killed_midway_lose_no_trial(tmp_path, distributed
     ) as runner:
         workers = [int(pid) for pid in runner.stdout.readline().split()]
         assert len(workers) == 2
-        assert wait_until(lambda: len(begun(tmp_path)) >= 2)
+        assert wait_until(lambda: len(begun(tmp_path)) >= 2, START)
         time.sleep(0.3)
         its_own = [one.pid for one in psutil.Process(workers[0]).children(recursive=True)]
         os.kill(workers[0], signal.SIGKILL)

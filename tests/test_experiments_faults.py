@@ -13,13 +13,12 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from dataclasses import replace
 
-import psutil
 import pytest
 import specimens
+from processes import begun, gone, wait_until
 from specimens import named
 
 from experiments import cli, environment, report
@@ -32,21 +31,6 @@ posix = pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
 
 def a_trial(specimen=specimens.blank, instrument="clock", repeat=0, **parameters):
     return Trial("tests", named(specimen), parameters, "lean", instrument, repeat=repeat)
-
-
-def gone(pid):
-    """Whether a process has ended."""
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
-def wait_until(condition, seconds=20.0):
-    """Whether a condition comes true in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def flat(text):
@@ -114,13 +98,6 @@ def running(trials, folder, jobs=1):
         env={**os.environ, "PYTHONPATH": str(environment.PROJECT)},
         text=True,
     )
-
-
-def begun(folder):
-    """The trials that were begun, each as the process that it had and that one's launcher."""
-    path = folder / "begun"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [tuple(map(int, line.split())) for line in lines]
 
 
 @posix

@@ -31,7 +31,7 @@ def simulated(
     """Processes of five rounds each, whose noise has two levels: 8 % between, 5 % within."""
     whole = scale * np.exp(random.normal(0, between, (n, 1)))
     rounds = whole * np.exp(random.normal(0, 0.05, (n, 5)))
-    return [Process(float(r.sum()) + 0.1 * scale, r.tolist(), 5) for r in rounds]
+    return [Process(float(r.sum()) + 0.1 * scale, tuple(r.tolist()), 5) for r in rounds]
 
 
 def found(over: list[Process], under: list[Process], confidence: float = 0.95) -> Interval:
@@ -60,7 +60,7 @@ def test_more_processes_make_a_narrower_interval(rng) -> None:
 
 def test_rounds_that_vary_make_a_wider_interval_than_steady_ones() -> None:
     def group(spread: float) -> list[Process]:
-        return [Process(5.0 + n / 100, [1 - spread, 1, 1, 1, 1 + spread], 5) for n in range(8)]
+        return [Process(5.0 + n / 100, (1 - spread, 1, 1, 1, 1 + spread), 5) for n in range(8)]
 
     steady, varying = found(group(0), group(0)), found(group(0.5), group(0.5))
     assert varying.high - varying.low > 3 * (steady.high - steady.low)
@@ -68,7 +68,7 @@ def test_rounds_that_vary_make_a_wider_interval_than_steady_ones() -> None:
 
 def test_of_many_rounds_some_stand_for_all() -> None:
     """A tenth of the rounds kept, ten times the rounds: the noise of the whole, not of the part."""
-    part = [Process(50.0, [0.4, 0.5, 0.6], 100) for _ in range(5)]
+    part = [Process(50.0, (0.4, 0.5, 0.6), 100) for _ in range(5)]
     interval = found(part, [Process(50.0) for _ in range(5)])
     assert 0.8 < interval.low < 1 < interval.high < 1.2
 
@@ -191,5 +191,5 @@ def test_rounds_are_those_of_the_wall_and_of_trials_that_ended_well() -> None:
     readings = {"wall_seconds": 4.0, "cpu_seconds": 3.0}
     ended = record(instrument="clock", readings=readings, details=details)
     broken = record(instrument="clock", repeat=1, outcome="killed", readings=readings)
-    assert processes([ended, broken], "wall_seconds") == [Process(4.0, [1.0, 2.0], 9)]
+    assert processes([ended, broken], "wall_seconds") == [Process(4.0, (1.0, 2.0), 9)]
     assert processes([ended, broken], "cpu_seconds") == [Process(3.0)]

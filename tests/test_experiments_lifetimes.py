@@ -6,12 +6,13 @@ import contextvars
 import gc
 import threading
 from collections import Counter
+from dataclasses import replace
 from itertools import accumulate
 
 import numpy as np
 import pytest
 import specimens
-from bokeh.models import Step, VAreaStep
+from bokeh.models import Quad
 from hypothesis import given
 from hypothesis import strategies as st
 from specimens import named
@@ -21,12 +22,16 @@ from autodiff.functions.elementwise import Square
 from experiments.bounds import chain_floor
 from experiments.instruments import Disagreement, allocations, timeline
 from experiments.instruments.allocations import Allocations
+from experiments.instruments.holders import WAITS
 from experiments.instruments.lifetimes import Lifetimes
 from experiments.instruments.timeline import ROLES, Log, Timeline, thinned
+from experiments.report.beside import beside
 from experiments.report.blocks import Chart, Table
 from experiments.report.lifetimes import lifetimes as report
+from experiments.report.looks import PAIRS
 from experiments.report.looks import ROLES as LOOKS
-from experiments.report.words import bytes_text
+from experiments.report.panels import Timeline as TimelineOf
+from experiments.report.words import NONE, bytes_text
 from experiments.runner import run_trial
 from experiments.trial import Record, Trial
 from experiments.workloads import WORKLOADS
@@ -36,9 +41,10 @@ SIZE = 1_000
 S = 8 * SIZE  # bytes of an array in these tests
 
 
-def lived(work, build=lambda: None, mode="lean"):
+def lived(work, build=lambda: None, mode="lean", instrument=None):
     """The instrument after a piece of work in this process, which is given what `build` builds."""
-    instrument = Lifetimes()
+    instrument = instrument or Lifetimes()
+    gc.freeze()  # as a trial does: holders are looked for among what comes from here on
     with using_mode(mode):
         instrument.at("baseline")
         gc.disable()
@@ -56,6 +62,7 @@ def lived(work, build=lambda: None, mode="lean"):
             raise
         finally:
             gc.enable()
+            gc.unfreeze()
     instrument.close()
     return instrument
 
@@ -370,6 +377,7 @@ def test_the_detail_has_what_a_chart_needs():
 
 def test_arrays_beyond_the_most_are_summed_up_and_said(monkeypatch):
     monkeypatch.setattr(timeline, "MOST_ARRAYS", 3)
+    monkeypatch.setattr(timeline, "MOST_CLOSER", 0)
     instrument = lived(there_and_back, lambda: Variable(np.ones(SIZE)))
     detail = instrument.details["timeline"]
     rows, rest = arrays(instrument, least=0), detail["rest"]
@@ -380,7 +388,28 @@ def test_arrays_beyond_the_most_are_summed_up_and_said(monkeypatch):
             r["bytes"] for r in rows if r["born"] <= event and not (r["died"] or 9e9) <= event
         )
         assert held + own == detail["curve"]["bytes"][detail["curve"]["event"].index(event)]
-    assert all(row["died"] - row["born"] > 10 for row in rows)
+    beyond = detail["curve"]["beyond"]
+    assert all(row["bytes"] * (row["died"] - row["born"]) >= beyond > 0 for row in rows)
+
+
+def test_the_arrays_of_the_most_in_the_round_of_the_peak_are_kept_too(monkeypatch):
+    def work(at):
+        held = [np.empty(S, np.uint8) for _ in range(5)]  # of more bytes x life than all others
+        for n in range(60):
+            large = [np.empty(20 * S, np.uint8) for _ in range(2 if n == 40 else 0)]
+            del large
+            np.empty(S, np.uint8)
+            at("step")
+        del held
+
+    monkeypatch.setattr(timeline, "POINTS", 50)
+    monkeypatch.setattr(timeline, "MOST_ARRAYS", 3)
+    monkeypatch.setattr(timeline, "MOST_CLOSER", 2)
+    instrument = lived(work)
+    assert [row["bytes"] for row in arrays(instrument)] == [S, S, S, 20 * S, 20 * S]
+    detail = instrument.details["timeline"]
+    assert detail["curve"]["beyond"] > 60 * S  # that of the others that were held
+    assert detail["closer"]["beyond"] < 20 * S
 
 
 @given(st.lists(st.tuples(st.integers(1, 100), st.integers(0, 9)), max_size=60))
@@ -429,7 +458,9 @@ def test_of_a_long_trial_the_round_of_the_peak_is_kept_whole(monkeypatch):
     assert peak in closer["event"]
     charts = [b for b in report([a_record("lean", instrument)]).blocks if isinstance(b, Chart)]
     assert [chart.title.endswith("closer") for chart in charts] == [False, True]
-    assert all(chart.draw().renderers for chart in charts)
+    for chart in charts:
+        [panel] = chart.draw().children
+        assert quads(panel).data_source.data["top"].max() == detail["peak"]["bytes"]
 
 
 def test_thinning_keeps_the_peaks():
@@ -452,6 +483,105 @@ def test_where_it_cannot_be_done_the_readings_say_why(monkeypatch):
     assert not instrument.readings
     assert len(instrument.unavailable) == 6
     assert set(instrument.unavailable.values()) == {"there is no such allocator here"}
+
+
+# Who holds them -----------------------------------------------------------------------------------
+
+
+def held(instrument):
+    """Phase by phase, who is said to hold the large arrays from then on, by operation and role."""
+    detail = instrument.details["timeline"]
+    columns = detail["arrays"]
+    found = {}
+    for phase, array, holder in zip(*detail["held"].values(), strict=True):
+        if columns["bytes"][array] < S:
+            continue
+        operation = columns["operation"][array]
+        name = None if operation is None else detail["operations"][operation]
+        words = detail["holders"][holder]
+        where = found.setdefault(detail["phases"]["phase"][phase], set())
+        where.add((name, detail["roles"][columns["role"][array]], words))
+    return found
+
+
+def test_who_holds_an_array_is_known_by_the_names_of_the_book():
+    found = held(lived(there_and_back, lambda: Variable(np.ones(SIZE)), "lean"))
+    assert found["forward"] == {
+        (None, "parameter", "x.data in there_and_back and Square.saved[0]"),
+        ("Square", "activation", "y.data in there_and_back and Square.saved[0] and 1 more"),
+        ("Square", "activation", "Mul.saved[0]"),
+        ("Mul", "output", "z.data in there_and_back"),
+    }
+    assert found["backward"] == {
+        (None, "parameter", "x.data in there_and_back"),
+        ("Square", "activation", "y.data in there_and_back"),
+        ("Square backward", "gradient", "x.grad in there_and_back"),
+    }
+    assert "dropped" not in found
+
+
+def test_what_waits_for_a_collection_is_said_to_do_so():
+    found = held(lived(there_and_back, lambda: Variable(np.ones(SIZE)), "step16"))
+    assert ("Mul", "output", "z.data in there_and_back and Mul.outputs[0].data") in found["forward"]
+    assert ("Mul", "output", f"Mul.outputs[0].data, {WAITS}") in found["dropped"]
+    assert all(words.endswith(WAITS) for _, _, words in found["dropped"])
+
+
+def test_arrays_in_containers_views_and_variables_of_running_functions():
+    class Box:
+        __slots__ = ("inside",)
+
+    def work(at):
+        box, alone, listed = Box(), np.ones(SIZE), [np.ones(SIZE)]
+        box.inside = {"a": (np.ones(SIZE),), "b": np.ones(SIZE)[10:]}
+        at("forward")
+        assert alone is not listed
+
+    words = {who for _, _, who in held(lived(work))["forward"]}
+    assert {who.split(" in ")[0] for who in words} == {
+        "alone",
+        "listed[0]",
+        "box.inside['a'][0]",
+        "box.inside['b']",
+    } or words >= {"Box.inside['a'][0]", "Box.inside['b']"}
+
+
+def test_holders_are_looked_for_in_the_first_round_and_in_the_last():
+    def work(x, at):
+        for _ in range(5):
+            y = square(x)
+            at("step")
+            del y
+        at("forward")
+
+    instrument = Lifetimes()
+    instrument.rehearsed = {"step": 5}
+    detail = lived(work, lambda: Variable(np.ones(SIZE)), instrument=instrument).details["timeline"]
+    steps = [n for n, phase in enumerate(detail["phases"]["phase"]) if phase == "step"]
+    assert {steps[0], steps[-1]} == {n for n in detail["held"]["phase"] if n in steps}
+
+
+def test_no_array_lives_longer_for_being_looked_at(monkeypatch):
+    def looked(build_mode):
+        return lived(there_and_back, lambda: Variable(np.ones(SIZE)), build_mode)
+
+    with_holders = {mode: looked(mode) for mode in GRAPH_MODES}
+    monkeypatch.setattr(Lifetimes, "_look", lambda self: None)
+    for mode, instrument in with_holders.items():
+        without = looked(mode)
+        assert instrument.readings == without.readings
+        assert arrays(instrument, least=0) == arrays(without, least=0)
+
+
+def test_a_collector_that_may_run_is_not_moved():
+    def work(x, at):
+        gc.enable()
+        at("forward")
+        gc.disable()
+
+    found = held(lived(work, lambda: Variable(np.ones(SIZE))))
+    assert "built" in found
+    assert "forward" not in found
 
 
 # In trials ----------------------------------------------------------------------------------------
@@ -493,12 +623,20 @@ def two_modes():
     ]
 
 
-def test_a_section_has_a_chart_for_each_mode_and_takes_the_peak_apart(two_modes):
+def quads(panel):
+    """The renderers of a panel's rectangles have one source."""
+    [source] = {r.data_source for r in panel.renderers if isinstance(r.glyph, Quad) and r.name}
+    return next(r for r in panel.renderers if r.data_source is source)
+
+
+def test_a_section_has_a_panel_for_each_mode_and_takes_the_peak_apart(two_modes):
     section = report(two_modes)
-    charts = [block for block in section.blocks if isinstance(block, Chart)]
-    assert [chart.title.rpartition(", ")[2] for chart in charts] == ["step16", "lean"]
+    [chart] = [block for block in section.blocks if isinstance(block, Chart)]
+    panels = chart.draw().children
+    assert [panel.title.text.partition(":")[0] for panel in panels] == ["step16", "lean"]
     peaks, figures = [block for block in section.blocks if isinstance(block, Table)]
-    assert peaks.columns[3:-1] == [
+    drawn = peaks.columns[2:-2]
+    assert drawn == [
         role
         for role in ROLES
         if any(role in r.details["timeline"]["peak"]["roles"] for r in two_modes)
@@ -506,30 +644,107 @@ def test_a_section_has_a_chart_for_each_mode_and_takes_the_peak_apart(two_modes)
     for row, record in zip(peaks.rows, two_modes, strict=True):
         peak = record.details["timeline"]["peak"]
         assert row[1] == bytes_text(peak["bytes"])
-        sizes = dict(zip(peaks.columns[3:-1], row[3:-1], strict=True))
-        assert all(sizes[role] == bytes_text(size) for role, size in peak["roles"].items())
+        sizes = dict(zip(drawn, row[2:-2], strict=True))
+        assert all(sizes[role].startswith(bytes_text(n)) for role, n in peak["roles"].items())
         first = row[-1].split(", ")[0]
         assert first.endswith(bytes_text(max(peak["operations"].values())))
     assert len(figures.rows) == 2 * 6
+    for table in (chart.table, peaks, figures):
+        assert {origin.arm.mode for origin in table.origins} == {"step16", "lean"}
+        assert len(table.origins) == len(table.rows)
 
 
-def test_the_chart_draws_the_bytes_of_the_record(two_modes):
-    for record, block in zip(two_modes, report(two_modes).blocks, strict=False):
-        chart = block.draw()
+def test_the_rectangles_are_the_bytes_of_the_record(two_modes):
+    chart = report(two_modes).blocks[0]
+    for record, panel in zip(two_modes, chart.draw().children, strict=True):
         curve = record.details["timeline"]["curve"]
-        [outline] = [r for r in chart.renderers if isinstance(r.glyph, Step)]
-        total = np.array(outline.data_source.data["total"])
-        assert np.allclose(total * 1024, curve["bytes"], atol=1)
-        bands = [r for r in chart.renderers if isinstance(r.glyph, VAreaStep)]
-        assert len(bands) == len(curve["roles"])
-        assert chart.y_range.end > max(total)
+        drawn = quads(panel).data_source.data
+        for event, total in zip(curve["event"], curve["bytes"], strict=True):
+            here = (drawn["left"] <= event) & (event < drawn["right"])
+            tops, bottoms = (drawn[edge][here].astype(int) for edge in ("top", "bottom"))
+            assert tops.max(initial=0) == total == (tops - bottoms).sum()
+        assert panel.y_range.end > max(curve["bytes"])
+
+
+def test_the_table_behind_the_chart_and_its_csv_are_of_the_record(two_modes):
+    chart = report(two_modes).blocks[0]
+    first = chart.table.rows[0]
+    assert first[1].startswith("Square, activation") or first[2] == bytes_text(S)
+    assert any("held by" in row[-1] for row in chart.table.rows)
+    columns = chart.data()
+    curve = two_modes[0].details["timeline"]["curve"]
+    mine = [n for n, trial in enumerate(columns["trial"]) if trial == "step16"]
+    assert [columns["event"][n] for n in mine] == curve["event"]
+    by_role = [columns[f"{role}, bytes"] for role in ROLES]
+    assert [sum(column[n] for column in by_role) for n in mine] == curve["bytes"]
+
+
+def test_a_record_without_holders_is_reported_as_ever(two_modes):
+    old = []
+    for record in two_modes:
+        detail = dict(record.details["timeline"])
+        del detail["held"], detail["holders"]
+        detail["curve"] = {k: v for k, v in detail["curve"].items() if k != "beyond"}
+        old.append(replace(record, details={"timeline": detail}))
+    chart = report(old).blocks[0]
+    assert len(chart.draw().children) == 2
+    assert {row[-1] for row in chart.table.rows} == {NONE}
+
+
+def test_of_an_array_that_was_not_looked_at_one_like_it_tells():
+    def work(x, at):
+        for _ in range(5):
+            y = square(x)
+            at("step")
+            del y
+
+    instrument = Lifetimes()
+    instrument.rehearsed = {"step": 5}
+    lived(work, lambda: Variable(np.ones(SIZE)), instrument=instrument)
+    told = TimelineOf(instrument.details["timeline"])
+    squares = [n for n in range(len(told.arrays.sizes)) if told.what(n).startswith("Square")]
+    words = [told.held(n) for n in squares]
+    assert (
+        words[0] == words[-1] == "held by y.data in " + work.__qualname__.replace("<locals>.", "")
+    )
+    assert set(words[1:-1]) == {words[0].replace("held", "one like it was held")}
+
+
+def test_a_place_in_time_is_told_with_its_round():
+    def work(at):
+        for _ in range(3):
+            np.ones(SIZE)
+            at("forward")
+            at("step")
+
+    told = TimelineOf(lived(work).details["timeline"])
+    births = told.arrays.born[told.arrays.sizes == S].tolist()
+    ways = [told.way(born) for born in births]
+    assert ways == [f"on the way forward, round {n} of 3" for n in (1, 2, 3)]
+    assert told.way(told.detail["events"] + 1) == "at the end"
 
 
 def test_a_workload_without_arrays_has_a_chart_of_nothing():
     nothing = a_record("lean", lived(lambda at: at("forward")))
     chart, peaks, _ = report([nothing]).blocks
-    assert chart.draw().y_range.end == 1.0
+    assert chart.draw().children
     assert peaks.rows[0][1] == bytes_text(0)
+
+
+def test_two_workloads_are_set_side_by_side_in_the_modes_that_both_ran_in(two_modes):
+    [pair] = PAIRS
+    found = [
+        replace(r, trial=replace(r.trial, workload=name))
+        for name in pair.workloads
+        for r in two_modes
+    ]
+    section = beside(found)
+    [within] = section.blocks
+    [chart] = within.blocks  # step16 is no mode of the pair, and step18 was not run
+    assert chart.title.endswith("lean")
+    titles = [panel.title.text.partition(":")[0] for panel in chart.draw().children]
+    assert titles == list(pair.workloads)
+    assert beside(found[:2]) is None
 
 
 def test_the_section_says_where_there_is_none():

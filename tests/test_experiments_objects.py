@@ -10,7 +10,7 @@ import pytest
 
 from experiments.instruments.objects import alike, growth
 from experiments.references import Held
-from experiments.report.blocks import Table, Text
+from experiments.report.blocks import Chart, Table, Text
 from experiments.report.objects import objects
 from experiments.runner import run_trial
 from experiments.trial import Record, Trial
@@ -132,8 +132,8 @@ def test_the_section_shows_growth_and_holders():
         "types": {"m.Node": 12},
     }
     section = objects([made_up_record(**details)])
-    tables = [block for block in section.blocks if isinstance(block, Table)]
-    figures, grown, held, types = (table.rows for table in tables)
+    tables = [b.table if isinstance(b, Chart) else b for b in section.blocks]
+    figures, grown, held, types = (table.rows for table in tables if isinstance(table, Table))
     assert [row[:3] for row in figures] == [
         ["step16", "more at each step", "3"],
         ["step16", "left at the end", "12"],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -35,11 +37,12 @@ from experiments.report.glance import glance
 from experiments.report.ladder import ladder
 from experiments.report.lines import lines
 from experiments.report.native import native
-from experiments.report.page import marked
+from experiments.report.page import SCRIPTS, STYLES, marked
 from experiments.report.reading import in_reading_order, read
 from experiments.report.resident import resident
 from experiments.report.results import results
 from experiments.report.sections import sections
+from experiments.report.story import story
 from experiments.report.traces import POINTS, thinned
 from experiments.studies import studies
 from experiments.trial import Record
@@ -127,9 +130,7 @@ def test_the_page_asks_no_network_for_anything(whole) -> None:
     page = Page(source)
     links = [a.get("src") or a.get("href") for _, a in page.elements]
     assert {link for link in links if link and not link.startswith("#")} == {"data:,"}
-    own = "".join(
-        Path(looks.__file__).with_name(f"page.{kind}").read_text() for kind in ("css", "js")
-    )
+    own = "".join(Path(looks.__file__).with_name(name).read_text() for name in (*STYLES, *SCRIPTS))
     assert not re.search(r"https?:|@import|url\(|fetch\(", own)
     [policy] = [a["content"] for t, a in page.elements if t == "meta" and "http-equiv" in a]
     assert policy is not None and policy.startswith("default-src 'none';")
@@ -142,9 +143,12 @@ def test_the_page_is_small(whole) -> None:
 
 def test_every_chart_is_on_the_page_with_its_data(whole, run) -> None:
     source, _ = whole
-    items = re.findall(r'<script type="application/json">(.*?)</script>', source, re.DOTALL)
-    assert len(items) == len(charts_of([*run, *made_up.failures()])) > 10
-    for item in items:
+    drawn = re.findall(
+        r'<div class="chart".*?<script type="text/plain">(.*?)</script>', source, re.S
+    )
+    assert len(drawn) == len(charts_of([*run, *made_up.failures()])) > 10
+    for packed in drawn:
+        item = zlib.decompress(base64.b64decode(packed))
         assert json.loads(item)["doc"]["roots"][0]["name"] == "Figure"
 
 
@@ -176,8 +180,7 @@ def test_the_same_records_make_the_same_findings_in_whatever_order_they_came(
     tmp_path, run, rng
 ) -> None:
     def told(records: Sequence[Record]) -> str:
-        ordered = read(saved(tmp_path, records))
-        return findings(answers(ordered), sections(ordered), ordered)
+        return findings(story(saved(tmp_path, records)))
 
     assert told([run[n] for n in rng.permutation(len(run))]) == told(run)
 
@@ -337,7 +340,7 @@ def test_a_workload_that_never_goes_back_shows_what_its_forward_left(run) -> Non
 def test_an_instrument_that_a_run_did_not_use_is_named(tmp_path) -> None:
     traced = [r for r in made_up.run() if r.trial.instrument == "traced"]
     page = page_of(tmp_path, traced)
-    assert re.search(r"This run measured nothing with .*cycles, .*resident, ", page.text)
+    assert re.search(r"This run measured nothing with .*resident, .*cycles, ", page.text)
     assert "The floor was not measured." in page.text
     assert "Resident memory over time" not in page.text
 
@@ -444,17 +447,35 @@ def test_the_answer_goes_whichever_way_the_figures_go(strong, weak, said) -> Non
 def test_an_answer_names_where_the_change_is_largest_and_where_it_goes_the_other_way() -> None:
     records = [
         made_up.record("chain", "step17", readings={"peak_bytes": 9e6}),
-        made_up.record("chain", "step18", readings={"peak_bytes": 3e6}),
+        made_up.record("chain", "lean", readings={"peak_bytes": 3e6}),
         made_up.record("funnel", "step17", readings={"peak_bytes": 9e6}),
-        made_up.record("funnel", "step18", readings={"peak_bytes": 2e6}),
+        made_up.record("funnel", "lean", readings={"peak_bytes": 2e6}),
         made_up.record("inference", "step17", readings={"peak_bytes": 1e6}),
-        made_up.record("inference", "step18", readings={"peak_bytes": 4e6}),
+        made_up.record("inference", "lean", readings={"peak_bytes": 4e6}),
     ]
     [answer] = answers(records)
-    assert "on 2 of 3 workloads, most on `funnel` (from 8.58 MiB to 1.91 MiB)" in normal(
+    assert "on 2 of 3 workloads, most on `funnel` (from 8.58 MiB to 1.91 MiB; one" in normal(
         answer.sentences[1]
     )
     assert "raised it on 1 of 3 workloads, `inference`" in answer.sentences[1]
+
+
+@pytest.mark.parametrize(
+    ("step17", "lean", "said"),
+    [
+        ([9e6], [2e6], "one trial each"),
+        ([9e6, 9e6], [2e6, 2e6], "the same in each of 2 trials"),
+        ([9e6, 8e6], [2e6, 2e6, 2e6], "2 to 3 trials each, whose ranges lie apart"),
+    ],
+)
+def test_an_answer_says_how_sure_its_figure_is(step17, lean, said) -> None:
+    records = [
+        made_up.record("chain", mode, repeat=n, readings={"peak_bytes": peak})
+        for mode, peaks in {"step17": step17, "lean": lean}.items()
+        for n, peak in enumerate(peaks)
+    ]
+    [answer] = answers(records)
+    assert f"MiB to 1.91 MiB; {said})" in normal(answer.sentences[1])
 
 
 def test_what_no_graph_saves_is_told_of_work_that_never_goes_back() -> None:
@@ -464,26 +485,26 @@ def test_what_no_graph_saves_is_told_of_work_that_never_goes_back() -> None:
         replace(back, readings={**back.readings, "peak_bytes": 1e9}),
         made_up.record("mlp_digits", "no_grad", readings={"peak_bytes": 1e6}),
     ]
-    [answer] = answers([*forward, *apart])
-    assert "on both workloads, most on `funnel`" in answer.sentences[2]
+    assert "on both workloads, most on `funnel`" in text_of(glance([*forward, *apart]))
 
 
 @pytest.mark.parametrize(
     ("lean", "said"),
     [
-        ([1.0, 1.5, 2.0, 2.5, 3.0], "1.00 times the time of `step18`: inconclusive."),
-        ([8.0, 8.1, 8.2, 8.3, 8.4], "4.10 times the time of `step18`: differs."),
-        ([8.0, 8.1], "4.03 times the time of `step18`: inconclusive."),
+        ([1.0, 1.5, 2.0, 2.5, 3.0], "1.00 times the time of keeping it all: inconclusive."),
+        ([8.0, 8.1, 8.2, 8.3, 8.4], "4.10 times the time of keeping it all: differs."),
+        ([8.0, 8.1], "4.03 times the time of keeping it all: inconclusive."),
     ],
 )
 def test_what_is_said_of_times_has_a_verdict(lean, said) -> None:
-    times = {"step18": [1.0, 1.5, 2.0, 2.5, 3.0], "lean": lean}
+    times = {"step17": [1.0, 1.5, 2.0, 2.5, 3.0], "lean": lean}
     records = [
         made_up.record("chain", mode, "clock", repeat=n, readings={"wall_seconds": seconds})
         for mode, trials in times.items()
         for n, seconds in enumerate(trials)
     ]
-    assert said in text_of(glance(records))
+    [answer] = answers(records)
+    assert said in answer.sentences[2]
 
 
 def test_what_the_collector_makes_of_it_is_told_with_the_worst_of_its_phases() -> None:
@@ -553,7 +574,10 @@ def test_arrays_that_no_collection_frees_are_named() -> None:
 
 def test_the_collectors_runs_and_pauses_are_told_over_its_phases(run) -> None:
     [group] = [g for s, g in by_subject(run).items() if s.workload == "chain"]
-    table, generations = [b for b in collector(group).blocks if isinstance(b, Table)]
+    blocks = collector(group).blocks
+    [chart] = [b for b in blocks if isinstance(b, Chart)]
+    [generations] = [b for b in blocks if isinstance(b, Table)]
+    table = chart.table
     rows = {row[1]: row for row in table.rows if row[0] == "step16"}
     assert rows["runs"][2] == "6"
     assert rows["runs"][4] == "4 to 8, in 5 of 20 phases of the collector"

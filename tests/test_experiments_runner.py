@@ -13,9 +13,9 @@ import weakref
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import specimens
+from processes import gone, wait_until
 from specimens import named
 
 from autodiff import MODES
@@ -224,21 +224,6 @@ def test_a_process_that_ends_without_a_record_leaves_one():
     assert (record.outcome, record.phase) == ("failed", "warm-up: forward")
     assert "by itself, with status 3" in record.error
     assert "last words" in record.error
-
-
-def gone(pid):
-    """Whether a process has ended."""
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-
-
-def wait_until(condition, seconds=20.0):
-    """Whether a condition comes true in time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @posix

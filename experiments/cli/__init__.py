@@ -13,7 +13,7 @@ from pathlib import Path
 from cyclopts import App, CycloptsError, CycloptsPanel
 from rich.console import Console
 
-from experiments.cli import calibrating, comparing, running
+from experiments.cli import benching, calibrating, comparing, graphing, running
 from experiments.cli.endings import OK, USAGE, BrokenOff, UsageError
 from experiments.cli.listing import list_
 from experiments.cli.reporting import report_
@@ -29,7 +29,9 @@ app = App(
     "  experiments run --quick      a first look: two or three minutes\n"
     "  experiments list             what there is to choose from\n"
     "  experiments run --help       how to choose\n"
-    "  experiments compare A B      did anything get worse from one run to another?\n",
+    "  experiments compare A B      did anything get worse from one run to another?\n"
+    "  experiments graph WORKLOAD   who holds whom, as a picture\n"
+    "  experiments bench --alone    how fast is the engine, beside NumPy by hand?\n",
     help_format="plaintext",
     version_flags=[],
 )
@@ -37,7 +39,9 @@ app.command(list_, name="list")
 app.command(running.run, help_epilogue=running.HELP)
 app.command(report_, name="report")
 app.command(comparing.compare_, name="compare", help_epilogue=comparing.HELP)
+app.command(graphing.graph_, name="graph", help_epilogue=graphing.HELP)
 app.command(calibrating.calibrate, help_epilogue=calibrating.HELP)
+app.command(benching.bench, help_epilogue=benching.HELP)
 
 
 def run_as_script(study: Study) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from experiments.instruments.clock import Clock
 from experiments.instruments.collector import Collector
 from experiments.instruments.cycles import Cycles
+from experiments.instruments.graph import ReferenceGraph
 from experiments.instruments.instrument import MOMENTS, PHASES, Disagreement, Instrument
 from experiments.instruments.lifetimes import Lifetimes
 from experiments.instruments.lines import Lines
@@ -43,4 +44,7 @@ INSTRUMENTS: Mapping[str, type[Instrument]] = {
     )
 }
 
-__all__ = ["INSTRUMENTS", "MOMENTS", "PHASES", "Disagreement", "Instrument"]
+# What takes a picture: it has no figures that could be calibrated, and no study asks for it.
+PICTURES: Mapping[str, type[Instrument]] = {ReferenceGraph.name: ReferenceGraph}
+
+__all__ = ["INSTRUMENTS", "MOMENTS", "PHASES", "PICTURES", "Disagreement", "Instrument"]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+from collections.abc import Sequence
 from typing import Any
 
-from experiments.census import Array, Shape, take_census
+from experiments.census import Array, Heap, Shape, take_census
 from experiments.instruments.instrument import Disagreement, Instrument
 from experiments.instruments.traced import array_bytes
+from experiments.refgraph.finding import of_cycle
+
+MOST_DRAWN = 40  # objects of a cycle and what it holds
 
 
 class Cycles(Instrument):
@@ -23,7 +27,8 @@ class Cycles(Instrument):
     cannot notice either; what they hold stands under `kept_array_bytes`, beside what somebody has
     forgotten. Bytes of anything but arrays; arrays of before the baseline.
     Cost: that of tracemalloc while the work runs; after the last reference is gone some
-    microseconds for each object, and two walks over all live blocks.
+    microseconds for each object, and two walks over all live blocks. One cycle of each shape is
+    kept as a graph to be drawn, of names and numbers alone.
     Source: experiments.census; gc.callbacks; tracemalloc, numpy.lib.tracemalloc_domain.
     """
 
@@ -43,7 +48,7 @@ class Cycles(Instrument):
             self._kept = array_bytes()
 
     def _count(self) -> None:
-        census = take_census(traced_bytes)
+        census = take_census(traced_bytes, _example)
         self.readings["cycle_count"] = census.cycles
         self.readings["cycle_objects_count"] = census.objects
         self.readings["cycle_bytes"] = census.bytes
@@ -96,4 +101,10 @@ def _row(shape: Shape) -> dict[str, Any]:
         "objects": shape.objects,
         "bytes": shape.bytes,
         "each_bytes": [shape.least, shape.most],
+        "example": shape.example,
     }
+
+
+def _example(heap: Heap, cycle: Sequence[int]) -> dict[str, Any]:
+    """One cycle as a graph to be drawn, with the arrays that it holds."""
+    return of_cycle(heap, cycle, MOST_DRAWN).to_json()

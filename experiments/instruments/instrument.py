@@ -26,7 +26,7 @@ class Instrument:
         self.unavailable: dict[str, str] = {}  # reading -> why this platform has none
         self.details: dict[str, Any] = {}
         self.rehearsed: Mapping[str, int] = {}  # moment -> how often the workload will pass it
-
+        self.asked: Mapping[str, Any] = {}  # what whoever runs the trial wants of this instrument
         self.folder: Path | None = None  # for files that a reader is to find beside the records
 
     def wrapped(self, step: Step) -> Step:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 from collections import Counter
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from autodiff import Function, Variable
 from experiments.instruments.applications import Applications, Method
+from experiments.instruments.holders import holders
 from experiments.instruments.instrument import Disagreement, Instrument
 from experiments.instruments.timeline import Log, Timeline
 from experiments.instruments.traced import array_bytes
@@ -36,14 +38,18 @@ class Lifetimes(Instrument):
     gradient by a gradient rule or elsewhere in a backward pass, and outlived the rule; a temporary
     did not outlive the operation or rule that made it. There is a sixth for what is none of these,
     made by the workload itself while it runs, such as a batch or an update: an input. At five
-    phases the bytes alive must be tracemalloc's to the last one, or the trial has failed.
+    phases the bytes alive must be tracemalloc's to the last one, or the trial has failed. Who holds
+    an array is looked for the first and the last time that each phase is reached, so in the first
+    round and in the last, among the thousand largest; not while the collector is on, whose runs
+    that would move.
     Blind to: whatever is not an array's; arrays of before the baseline; arrays made in a thread of
     the workload's, since the allocator is in force in one context and its copies: tracemalloc sees
     these, so that such a trial fails. An operation that runs within a gradient rule (to recompute,
     or under create_graph) makes activations; what `grad` adds up outside of the rules is taken for
     an input, since only `backward` can be told from the workload's own code.
     Cost: some five microseconds for each birth and for each death, ten for each operation, and
-    tracemalloc's, which is why it measures no time.
+    tracemalloc's, which is why it measures no time; for who holds what, a walk over the trial's own
+    objects at up to nine phases. The seconds of the timeline are without what such a pause took.
     Source: NumPy's PyDataMem_SetHandler (NEP 49); autodiff.Function and Variable.backward, wrapped
     while the trial runs; tracemalloc.
     """
@@ -74,8 +80,13 @@ class Lifetimes(Instrument):
             self._start()
         self._log.reached(phase)
         self._passed[phase] += 1
-        if phase in _CHECKED and self._passed[phase] == self.rehearsed.get(phase, 1):
+        began = self._log.now()
+        is_last = self._passed[phase] == self.rehearsed.get(phase, 1)
+        if phase in _CHECKED and is_last:
             self._check(phase)
+        if phase != "baseline" and (is_last or self._passed[phase] == 1) and not gc.isenabled():
+            self._look()
+        self._log.paused += self._log.now() - began
         if phase == "built":
             self._applications.watch()
             self._applications.replace(Variable, "backward", self._backward(Variable.backward))
@@ -100,6 +111,11 @@ class Lifetimes(Instrument):
             )
         if reading := _CHECKED[phase]:
             self.readings[reading] = logged
+
+    def _look(self) -> None:
+        """Note who holds the arrays that are alive."""
+        alive = self._log.largest()
+        self._log.hold({alive[at]: words for at, words in holders(alive.keys()).items()})
 
     # The engine at work ---------------------------------------------------------------------------
 

@@ -79,6 +79,7 @@ class Objects(Instrument):
         self.readings["tracked_objects_count"] = left.total() - before.total()
         self.details["types"] = dict(more.most_common(MOST_TYPES))
         self.details["growth"] = growth(steps)
+        self.details["step_objects"] = [step.total() - before.total() for step in steps]
         self.details["holders"] = {
             "alive": json.loads(self._alive),
             "left": json.loads(self._left_arrays),

@@ -8,9 +8,15 @@ has. The detail that a record keeps is made of columns:
     closer      the same of the round that the peak is in; None where the curve is not thinned
     peak        event, seconds, bytes, roles and operations: what was alive when most was
     arrays      bytes, born, died (events; None: not yet), role, operation, shape: numbers in the
-                lists `roles`, `operations` and `shapes`, or None where nothing is known. The
-                `MOST_ARRAYS` of the most bytes x life, in the order of their birth.
+                lists `roles`, `operations` and `shapes`, or None where nothing is known. Those of
+                the most bytes x life, and those of the most in the closer round, in the order of
+                their birth.
     rest        count, event, bytes: how many other arrays there were, and their curve, thinned
+    held        phase, array, holder: who held an array from a phase on that was looked at (a row
+                of `phases`), until another row says otherwise; numbers in `arrays` and in the list
+                `holders`, which is in words
+    beyond      in `curve` and in `closer`: the bytes x life in it that an array has to exceed for
+                the record to tell of it; those of less may be among the rest
 
 The operation of a gradient is that whose rule gave it: `Mul backward`.
 """
@@ -20,7 +26,7 @@ from __future__ import annotations
 import time
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -29,7 +35,9 @@ import numpy.typing as npt
 
 from experiments.census import owner
 
-MOST_ARRAYS = 1_000  # in a record; more bands than that no screen can show
+MOST_ARRAYS = 700  # in a record; more bands than that no screen can show
+MOST_CLOSER = 300  # of the closer round
+MOST_HELD = 1_000  # arrays whose holders are looked for at a phase, the largest and oldest
 POINTS = 600  # to a curve, for the same reason
 
 ROLES = ("parameter", "input", "activation", "output", "gradient", "temporary")
@@ -62,11 +70,17 @@ class Log:
     known_shapes: dict[tuple[tuple[int, ...], str], int] = field(default_factory=dict)
     results: set[int] = field(default_factory=set)  # buffers of results that nobody took
     live: int = 0
+    held: list[tuple[int, int, int]] = field(default_factory=list)  # phase, buffer, holder
+    holders: dict[str, int] = field(default_factory=dict)
+    paused: float = 0.0  # seconds that were not the workload's
     _now: int = -1
     _living: dict[int, int] = field(default_factory=dict)  # address -> buffer
 
+    def now(self) -> float:
+        return time.perf_counter() - self.paused
+
     def begin(self) -> None:
-        self.seconds.append(time.perf_counter())
+        self.seconds.append(self.now())
 
     def born_at(self, address: int, size: int) -> None:
         self._living[address] = len(self.sizes)
@@ -75,16 +89,16 @@ class Log:
         self.died.append(-1)
         self.makers.append(self._now)
         self.live += size
-        self.seconds.append(time.perf_counter())
+        self.seconds.append(self.now())
 
     def died_at(self, address: int) -> None:
         buffer = self._living.pop(address)
         self.died[buffer] = len(self.seconds)
         self.live -= self.sizes[buffer]
-        self.seconds.append(time.perf_counter())
+        self.seconds.append(self.now())
 
     def reached(self, phase: str) -> None:
-        self.phases.append((len(self.seconds) - 1, time.perf_counter(), phase, self.live))
+        self.phases.append((len(self.seconds) - 1, self.now(), phase, self.live))
 
     def enter(self, name: str, work: Work) -> int:
         """Begin a piece of work; gives what `leave` is to be told."""
@@ -98,6 +112,17 @@ class Log:
         """End the piece of work; the one that it was a part of goes on."""
         self.ended[self._now] = len(self.seconds) - 1
         self._now = before
+
+    def largest(self) -> dict[int, int]:
+        """The largest buffers that are alive, the oldest first: their addresses and numbers."""
+        found = sorted(self._living.items(), key=lambda item: (-self.sizes[item[1]], item[1]))
+        return dict(found[:MOST_HELD])
+
+    def hold(self, holders: Mapping[int, str]) -> None:
+        """At the phase that was reached last, the holders of buffers are these."""
+        for buffer, words in sorted(holders.items()):
+            holder = self.holders.setdefault(words, len(self.holders))
+            self.held.append((len(self.phases) - 1, buffer, holder))
 
     def taken(self, data: npt.NDArray[Any]) -> None:
         """An operation takes this data."""
@@ -180,18 +205,19 @@ class Timeline:
     def detail(self) -> dict[str, Any]:
         """The columns that a record keeps."""
         operations = [self._operation(b) for b in range(len(self.sizes))]
-        lives = self.died - self.born
-        ranked = np.argsort(-self.sizes * lives, kind="stable")
-        kept, rest = np.sort(ranked[:MOST_ARRAYS]), ranked[MOST_ARRAYS:]
         names = list(dict.fromkeys(name for name in operations if name))
+        around = self._around_peak()
+        whole, closer = self._area(0, self.events), self._area(around.start, around.stop)
+        kept = np.union1d(_most(whole, MOST_ARRAYS), _most(closer, MOST_CLOSER))
+        rest = np.setdiff1d(np.arange(len(self.sizes)), kept)
         return {
             "events": self.events - 1,
             "roles": list(ROLES),
             "operations": names,
             "shapes": [[list(shape), dtype] for shape, dtype in self.log.known_shapes],
             "phases": self._phases(),
-            "curve": self._columns(thinned(self.bytes)),
-            "closer": self._closer(),
+            "curve": {**self._columns(thinned(self.bytes)), "beyond": _most_of(whole[rest])},
+            "closer": self._closer(around, _most_of(closer[rest])),
             "peak": self._at_peak(operations),
             "arrays": {
                 "bytes": self.sizes[kept].tolist(),
@@ -202,7 +228,30 @@ class Timeline:
                 "shape": [self.log.shapes.get(int(b)) for b in kept],
             },
             "rest": self._rest(rest),
+            **self._held(kept),
         }
+
+    def _area(self, start: int, end: int) -> Integers:
+        """The bytes x life of each array between two events."""
+        lives = np.minimum(self.died, end) - np.maximum(self.born, start)
+        area: Integers = self.sizes * np.maximum(lives, 0)
+        return area
+
+    def _held(self, kept: Integers) -> dict[str, Any]:
+        """Who held the arrays that are kept, whenever that was another than before."""
+        numbers = {int(buffer): number for number, buffer in enumerate(kept)}
+        words = list(self.log.holders)
+        said: dict[str, int] = {}
+        last: dict[int, int] = {}
+        rows = []
+        for phase, buffer, holder in self.log.held:
+            if buffer in numbers and last.get(buffer) != holder:
+                last[buffer] = holder
+                said.setdefault(words[holder], len(said))
+                rows.append((phase, numbers[buffer], said[words[holder]]))
+        columns = zip(*rows, strict=True) if rows else ((), (), ())
+        held = dict(zip(("phase", "array", "holder"), map(list, columns), strict=True))
+        return {"held": held, "holders": list(said)}
 
     def _since_start(self, seconds: float) -> float:
         return round(seconds - self.log.seconds[0], 7)
@@ -212,14 +261,19 @@ class Timeline:
         columns = zip(*rows, strict=True)
         return dict(zip(("event", "seconds", "phase", "bytes"), map(list, columns), strict=True))
 
-    def _closer(self) -> dict[str, Any] | None:
-        """The round that the peak is in, from the end of the one before to its own."""
-        if self.events <= POINTS:
-            return None
+    def _around_peak(self) -> range:
+        """The events of the round that the peak is in, from where the one before ends."""
         ends = [event for event, _, phase, _ in self.log.phases if phase in _ROUND_ENDS]
         start = max((event for event in ends if event < self.peak), default=0)
         end = min((event for event in ends if event >= self.peak), default=self.events - 1)
-        return self._columns([start + place for place in thinned(self.bytes[start : end + 1])])
+        return range(start, end + 1)
+
+    def _closer(self, around: range, beyond: int) -> dict[str, Any] | None:
+        if self.events <= POINTS:
+            return None
+        places = thinned(self.bytes[around.start : around.stop])
+        columns = self._columns([around.start + place for place in places])
+        return {**columns, "beyond": beyond}
 
     def _columns(self, places: Sequence[int]) -> dict[str, Any]:
         return {
@@ -260,6 +314,16 @@ class Timeline:
         curve = self._curve(chosen)
         places = thinned(curve)
         return {"count": len(rest), "event": places, "bytes": curve[places].tolist()}
+
+
+def _most(area: Integers, most: int) -> Integers:
+    """The numbers of the largest."""
+    return np.argsort(-area, kind="stable")[:most]
+
+
+def _most_of(area: Integers) -> int:
+    """The largest of all; -1 where there is none."""
+    return int(area.max(initial=-1))
 
 
 def thinned(curve: Integers) -> list[int]:

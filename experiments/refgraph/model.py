@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 SCHEMA = 1
 
-Kind = Literal["name", "variable", "function", "leaf", "array", "object"]
+Kind = Literal["name", "variable", "function", "leaf", "array", "object", "fold"]
 Fate = Literal["freed", "waits", "stays", "garbage"]
 
 
@@ -38,16 +39,23 @@ class Node:
     cycle: int | None = None
     fate: Fate = "freed"
     outside: int = 0  # references from what is not in the graph: C code, running code
+    only: str = ""  # of two graphs laid side by side, the one that has it: the name of a mode
 
 
 @dataclass(frozen=True)
 class Edge:
-    """A reference from one object to another, by the attribute, item or variable that it is."""
+    """A reference from one object to another, by the attribute, item or variable that it is.
+
+    label: as a reader writes it: `.creator`, `.inputs[0]`, `.params['W']`; of a variable its name.
+    place: what it is in memory, where that has another name: `._source`, `._inputs[0]`.
+    """
 
     source: str
     target: str
     label: str
     weak: bool = False
+    place: str = ""
+    only: str = ""  # of two graphs laid side by side, the one that has it: the name of a mode
 
     @property
     def key(self) -> tuple[str, str, str, bool]:
@@ -72,7 +80,14 @@ class Graph:
 
     def to_json(self) -> dict[str, Any]:
         """The graph as JSON has it; `from_json` gives it back."""
-        return {"schema": SCHEMA, **json.loads(json.dumps(asdict(self)))}
+        return {
+            "schema": SCHEMA,
+            "nodes": [dict(vars(node)) for node in self.nodes],
+            "edges": [dict(vars(edge)) for edge in self.edges],
+            "title": self.title,
+            "omitted": self.omitted,
+            **json.loads(json.dumps({"notes": list(self.notes), "facts": dict(self.facts)})),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Graph:
@@ -86,3 +101,18 @@ class Graph:
             edges=[Edge(**edge) for edge in data["edges"]],
             **{name: data[name] for name in ("title", "omitted", "notes", "facts")},
         )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the graph as what the path's ending says: html, svg, png, dot or json.
+
+        Raises ValueError for another ending, NotDrawn where there can be no picture.
+        """
+        from experiments.refgraph import rendering  # which needs this module
+
+        return rendering.save(self, Path(path))
+
+    def _repr_html_(self) -> str:
+        """The picture in a notebook; where there can be none, the reason and the edges."""
+        from experiments.refgraph import rendering
+
+        return rendering.shown(self)

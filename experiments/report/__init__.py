@@ -3,18 +3,27 @@
 reading   records.jsonl -> records, in the report's order
 answers   records -> each study's question and its answer
 sections  records -> sections, each of blocks: text, tables, charts
-page      answers and sections -> report.html
-findings  answers and sections -> findings.md
+story     a run's folder -> answers and sections
+page      the story -> report.html
+findings  the story -> findings.md
+telling   the story -> text for a terminal
+notebook  the story, or a part of it -> what a notebook shows inline
 terminal  records -> the table at the end of a run
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from experiments.report.terminal import summary, trust
 
-__all__ = ["summary", "trust", "write"]
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from experiments.report.notebook import Shown
+
+__all__ = ["show", "summary", "text", "trust", "write"]
 
 
 def write(folder: Path) -> Path:
@@ -26,3 +35,35 @@ def write(folder: Path) -> Path:
     from experiments.report import writing  # the charts' library takes a second to import
 
     return writing.write(Path(folder))
+
+
+def text(folder: Path) -> list[RenderableType]:
+    """The same story as the page's, as text: to be printed by rich, one after the other.
+
+    Raises what `write` does.
+    """
+    from experiments.report.story import story
+    from experiments.report.telling import told
+
+    return list(told(story(Path(folder))))
+
+
+def show(
+    folder: str | Path,
+    workload: str | None = None,
+    section: str | None = None,
+    *,
+    height: int = 640,
+) -> Shown:
+    """The report of a run inline in a notebook; of one workload, or one section by its title.
+
+    height: of the frame that it is shown in, in pixels.
+
+    Raises what `write` does, and ValueError, naming what there is, for any other workload or
+    section.
+    """
+    from experiments.report.notebook import Shown, part
+    from experiments.report.story import story
+
+    told = story(Path(folder), workload)
+    return Shown(part(told, section) if section else told, height)

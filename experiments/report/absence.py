@@ -12,7 +12,7 @@ NOT_MEASURED = "not measured"
 
 def why_absent(records: Sequence[Record], where: Arm, reading: str, instrument: str) -> str:
     """Why the records of a workload have no such reading in an arm."""
-    tried = [r for r in records if arm(r) == where and r.trial.instrument == instrument]
+    tried = [r for r in records if r.trial.instrument == instrument and arm(r) == where]
     if reason := why_unavailable(tried, reading).get(where):
         return f"not available here: {reason}"
     if not tried:

@@ -160,7 +160,18 @@ def _most(group: Pairs, both: Pairs, reading: str) -> str:
     before, after = (formatted(e.median) for e in group[most])
     word = ", most on" if len(group) > 1 else ","
     where = f"{word} `{subject_names(list(both))[most]}`" if len(both) > 1 else ""
-    return f"{where} (from {before} to {after})"
+    return f"{where} (from {before} to {after}; {_sure(*group[most])})"
+
+
+def _sure(before: Estimate, after: Estimate) -> str:
+    """How many trials stand behind two figures that differ, and how these lie."""
+    fewest, most = sorted((before.n, after.n))
+    trials = f"{fewest} to {counted(most, 'trial')}" if fewest < most else counted(most, "trial")
+    if most == 1:
+        return "one trial each"
+    if before.spread or after.spread:
+        return f"{trials} each, whose ranges lie apart"
+    return f"the same in each of {trials}"
 
 
 def _over(cases: ByCase, below: Arm, above: Arm) -> list[float]:
@@ -301,7 +312,7 @@ LEAN = (
     "inputs and the whole graph (`step18`),"
 )
 PEAK = "the peak"
-LEFT = "what is left behind when the last reference is dropped, with the {collector},"
+LEFT = "what is left behind when all is dropped, {collector},"
 NO_GRAPH = partial(
     effect,
     reading="peak_bytes",
@@ -310,6 +321,15 @@ NO_GRAPH = partial(
     doing="building no graph where nobody wants a gradient (`enable_backprop = False`, `no_grad`)",
     what="the peak",
     forward_only=True,
+)
+
+LETTING_GO = partial(
+    effect,
+    reading="peak_bytes",
+    before="step17",
+    after="step18",
+    doing="letting go of intermediate gradients (`retain_grad = False`, `step18`)",
+    what=PEAK,
 )
 
 LADDER = Asked(
@@ -322,12 +342,13 @@ LADDER = Asked(
             effect,
             reading="peak_bytes",
             before="step17",
-            after="step18",
-            doing="letting go of intermediate gradients (`retain_grad = False`, `step18`)",
-            what="the peak",
+            after="lean",
+            doing="keeping only what a gradient rule reads, and only until backward has used it "
+            "(`lean`), instead of everything to the end (`step17`),",
+            what=PEAK,
         ),
-        NO_GRAPH,
     ],
+    partial(cost, before="step17", after="lean", doing="keeping less", instead="keeping it all"),
 )
 CYCLES = Asked(
     "What do strong output references leave to the collector?",

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from experiments.calibration import Calibration, Check
 from experiments.report.accuracy import Calibrations
-from experiments.report.blocks import Block, Section, Table, Text
+from experiments.report.blocks import TRUTHS, Block, Origin, Section, Table, Text
 from experiments.report.words import GAP, NONE, TIMES, counted, format_of, listed, seconds_text
 from experiments.trial import CALIBRATION, Record
 
@@ -35,7 +35,8 @@ def calibration(calibrations: Calibrations, used: Collection[str]) -> Section:
     blocks += [Text(words, "warning") for words in failures(calibrations)]
     if calibrations:
         prose = ("Reads", "Verdict")
-        table = Table(CAPTION, COLUMNS, rows(calibrations), 2, prose=prose)
+        of = [Origin(TRUTHS, None, name) for name, c in calibrations.items() for _ in c.checks]
+        table = Table(CAPTION, COLUMNS, rows(calibrations), 2, prose=prose, origins=of)
         blocks += [table, _bounds(calibrations)]
     blocks += [Text(words, "note") for words in absences(calibrations)]
     return Section(TITLE, blocks, lead=LEAD)

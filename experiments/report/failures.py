@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments.estimates import subject
-from experiments.report.blocks import Section, Table, Text, Verbatim
+from experiments.estimates import arm, subject
+from experiments.report.blocks import Origin, Section, Table, Text, Verbatim
 from experiments.report.words import NONE, counted, parameters_text
 from experiments.trial import Record
 
@@ -33,7 +33,10 @@ def failures(records: Sequence[Record]) -> Section:
         ]
         for r in failed
     ]
-    table = Table("Trials that did not end well", columns, rows, 5, prose=columns[5:])
+    origins = [Origin(subject(r), arm(r), r.trial.instrument) for r in failed]
+    table = Table(
+        "Trials that did not end well", columns, rows, 5, prose=columns[5:], origins=origins
+    )
     return Section("Failures", [Text(f"{words}.", "warning"), table, *_in_full(failed)])
 
 

@@ -2,44 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from experiments.report.answers import Answer
-from experiments.report.blocks import Block, Chart, Section, Table, Text, Verbatim
+from experiments.report.blocks import Block, Chart, Picture, Section, Table, Text, Verbatim
+from experiments.report.story import Story
 from experiments.report.words import NO_RECORDS, tally
-from experiments.trial import Record
 
 SIGNS = {"plain": "", "note": "> ", "good": "", "warning": "> **Note.** "}
 
 
-def findings(
-    asked: Sequence[Answer],
-    sections: Sequence[Section],
-    records: Sequence[Record],
-    doubted: Sequence[str] = (),
-) -> str:
+def findings(told: Story) -> str:
     """The same story as the page's, with a table in place of each chart, and no other detail."""
     parts = [
-        "# Memory modes compared" + (f": {', '.join(a.study for a in asked)}" if asked else "")
+        "# Memory modes compared"
+        + (f": {', '.join(a.study for a in told.asked)}" if told.asked else "")
     ]
-    if not records:
+    if not told.records:
         parts.append(NO_RECORDS)
-    for answer in asked:
+    for answer in told.asked:
         parts.append(f"**Question.** {answer.question}")
         parts.append(
             "**Answer.**\n\n" + "\n".join(f"{n}. {s}" for n, s in enumerate(answer.sentences, 1))
         )
-    parts += [SIGNS["warning"] + words for words in doubted]
-    if records:
-        parts.append(
-            f"{tally(records)} The pictures are in `report.html`, the figures in `records.jsonl`."
-        )
-    for section in sections:
+    parts += [SIGNS["warning"] + words for words in told.doubted]
+    if told.records:
+        where = "The pictures are in `report.html`, the figures in `records.jsonl`."
+        parts.append(f"{tally(told.records)} {where}")
+    for section in told.sections:
         parts += _section(section, 2)
     return "\n\n".join(parts) + "\n"
 
 
 def _section(section: Section, level: int) -> Iterator[str]:
+    if section.folded:
+        yield f"*{section.title}: in `report.html`.*"
+        return
     yield f"{'#' * level} {section.title}"
     if section.lead:
         yield section.lead
@@ -57,7 +54,7 @@ def _block(block: Block, level: int) -> Iterator[str]:
             yield _table(block)
         case Verbatim(caption, lines):
             yield f"*{caption}*\n\n````text\n{lines}\n````"
-        case Chart(says=says, table=table) if table:
+        case Chart(says=says, table=table) | Picture(says=says, table=table) if table:
             yield says
             yield _table(table)
         case Section():

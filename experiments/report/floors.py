@@ -20,7 +20,7 @@ from experiments.estimates import (
 )
 from experiments.report.absence import why_absent
 from experiments.report.accuracy import COLUMN, UNCALIBRATED, Calibrations, error_text
-from experiments.report.blocks import Chart, Section, Table, Text
+from experiments.report.blocks import Chart, Origin, Section, Table, Text
 from experiments.report.charts import Mark, multiples
 from experiments.report.looks import in_order, mode_look
 from experiments.report.words import (
@@ -40,6 +40,7 @@ from experiments.trial import Record
 
 TITLE = "Peak over the floor"
 FLOAT_BYTES = 8
+DRAWN = 24  # workloads that there is room for on a chart
 SAVES: dict[object, Literal["input", "output"]] = {  # what the rule of a chain's operation reads
     "square": "input",
     "sin": "input",
@@ -58,10 +59,13 @@ def floors(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED)
             "Not measured: this needs trials of `traced` and of `operations` on the same workload."
         )
         return Section(TITLE, [Text(words, "note")])
+    highest = sorted(found, key=lambda s: max(e.median for e in found[s].values()), reverse=True)
+    drawn = {s: over for s, over in found.items() if s in highest[:DRAWN]}
+    only = f" Drawn are the {DRAWN} workloads that go furthest." if len(found) > DRAWN else ""
     chart = Chart(
         title="Peak over the floor",
-        says=SAYS,
-        draw=lambda: _draw(found, names),
+        says=SAYS + only,
+        draw=lambda: _draw(drawn, names),
         table=_table(groups, found, names, calibrations),
     )
     return Section(
@@ -106,7 +110,7 @@ def _draw(found: Mapping[Subject, Mapping[Arm, Estimate]], names: Mapping[Subjec
         [names[s] for s in found],
         marks,
         once="floor L*",
-        x_title="peak / L*, times, on a logarithmic scale",
+        x_title="peak / L*, times, log scale",
         y_title="workload",
     )
 
@@ -117,18 +121,18 @@ def _table(
     names: Mapping[Subject, str],
     calibrations: Calibrations,
 ) -> Table:
-    rows = []
+    rows, origins = [], []
     for s, group in groups.items():
         arms = in_order(arm(r) for r in group if r.trial.instrument == "traced")
         alone = share_collector(arms)
         for a in arms:
             cells = _cells(group, a, found.get(s, {}).get(a), calibrations)
             rows.append([names[s], arm_text(a, alone=alone), *cells])
+            origins.append(Origin(s, a, "traced"))
     figures = ["Peak", COLUMN, "Floor L*", "Peak / L*", "Lowest to highest", "Trials"]
     columns = ["Workload", "Mode", *figures]
-    return Table(
-        "Peak, with the error of the instrument, beside the floor", columns, rows, 2, folded=True
-    )
+    caption = "Peak, with the error of the instrument, beside the floor"
+    return Table(caption, columns, rows, 2, folded=True, origins=origins)
 
 
 def _cells(
@@ -153,7 +157,7 @@ def _chains(
     calibrations: Calibrations,
 ) -> list[Table]:
     """Chains beside their floor in closed form, and how many arrays they peak over it."""
-    rows = []
+    rows, origins = [], []
     for s, group in groups.items():
         chain = dict(s.parameters)
         if s.workload != "chain" or chain.get("kind") not in SAVES:
@@ -167,11 +171,12 @@ def _chains(
             spread = range_text(peak, bytes_text)
             cells = [bytes_text(peak.median), error, spread, count_text(peak.n)]
             rows.append([names[s], a.mode, *cells, bytes_text(floor), f"{short(more)} arrays"])
+            origins.append(Origin(s, a, "traced"))
     if not rows:
         return []
     figures = ["Peak", COLUMN, "Lowest to highest", "Trials", "Floor (N + 3) S", "Peak over it"]
     columns = ["Workload", "Mode", *figures]
-    return [Table(CHAINS, columns, rows, 2)]
+    return [Table(CHAINS, columns, rows, 2, origins=origins)]
 
 
 def _goes_back(record: Record) -> bool:

@@ -7,11 +7,10 @@ from typing import Any
 
 from experiments.estimates import NOTHING_BYTES, Arm, ByCase, Subject, by_case, by_subject
 from experiments.report.accuracy import UNCALIBRATED, Calibrations, error_text
-from experiments.report.answers import effect
-from experiments.report.blocks import Block, Section, Table, Text
+from experiments.report.answers import LETTING_GO, NO_GRAPH
+from experiments.report.blocks import Block, Columns, Origin, Section, Table, Text
 from experiments.report.looks import COLLECTORS, in_order
 from experiments.report.results import equal_in_words
-from experiments.report.times import cost
 from experiments.report.words import (
     KIB,
     NONE,
@@ -81,7 +80,7 @@ def _means(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 def glance(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> Section:
     """Every workload's peak in every mode, and what is left behind where something is."""
     peaks, left = by_case(records, "peak_bytes"), by_case(records, "left_bytes")
-    blocks: list[Block] = [Text(words) for words in _in_words(records, calibrations)]
+    blocks: list[Block] = [Text(words) for words in _in_words(records) if words]
     if not peaks:
         return Section(TITLE, [*blocks, Text("No peak was measured.", "note")])
     arms = [a for found in peaks.values() for a in found]
@@ -108,8 +107,27 @@ def glance(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED)
     ]
     columns = ["Workload", *(["Collector"] if several else []), *(f"`{mode}`" for mode in modes)]
     caption = f"Peak, and what was left behind where it is more than {NOTHING_BYTES // KIB} KiB"
-    table = Table(caption, columns, rows, 1 + several)
+    origins = [Origin(s) for s in peaks for _ in settings]
+    table = Table(
+        caption, columns, rows, 1 + several, origins=origins, data=lambda: _data(peaks, left, names)
+    )
     return Section(TITLE, [*blocks, table, Text(_how_sure(peaks, calibrations), "note")])
+
+
+def _data(peaks: ByCase, left: ByCase, names: Mapping[Subject, str]) -> Columns:
+    """A row for each case: its peak and what it left behind, in bytes."""
+    cases = [(s, a, e) for s, arms in peaks.items() for a, e in arms.items()]
+    behind = [left.get(s, {}).get(a) for s, a, _ in cases]
+    return {
+        "workload": [names[s] for s, _, _ in cases],
+        "mode": [a.mode for _, a, _ in cases],
+        "collector": [a.collector for _, a, _ in cases],
+        "peak, bytes": [e.median for _, _, e in cases],
+        "lowest peak, bytes": [e.low for _, _, e in cases],
+        "highest peak, bytes": [e.high for _, _, e in cases],
+        "left behind, bytes": [e.median if e else None for e in behind],
+        "trials": [e.n for _, _, e in cases],
+    }
 
 
 def _how_sure(peaks: ByCase, calibrations: Calibrations) -> str:
@@ -122,27 +140,10 @@ def _how_sure(peaks: ByCase, calibrations: Calibrations) -> str:
     return f"{trials} Instrument error: {error}."
 
 
-def _in_words(records: Sequence[Record], calibrations: Calibrations) -> list[str]:
-    """What the three sentences of the answer leave out: the default mode, and what it costs."""
+def _in_words(records: Sequence[Record]) -> list[str]:
+    """What the rungs between do that the answer leaves out, and whether all computed the same."""
     ran = {r.trial.mode for r in records if r.outcome == "ok"}
-    said = []
-    if {"step18", "lean"} <= ran:
-        doing = "keeping only what the rules read, and releasing it during backward (`lean`),"
-        said.append(
-            effect(
-                records, "peak_bytes", "step18", "lean", doing=doing, what="the peak of `step18`"
-            )
-        )
-        said.append(
-            cost(
-                records,
-                calibrations,
-                before="step18",
-                after="lean",
-                doing="it",
-                instead="`step18`",
-            )
-        )
-    if any(r.results for r in records):
-        said.append(equal_in_words(records))
-    return [" ".join(said)]
+    effects = {"step17": LETTING_GO, "no_grad": NO_GRAPH}
+    said = [effect(records) for mode, effect in effects.items() if {mode, "step18"} <= ran]
+    said.append(equal_in_words(records))
+    return [" ".join(filter(None, said))]

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from bokeh.plotting import figure
 
-from experiments.estimates import Arm, Estimate, arm, floor_of, of_reading, towering
+from experiments.estimates import Arm, Estimate, arm, floor_of, of_reading, subject, towering
 from experiments.report.absence import briefly, why_absent
 from experiments.report.accuracy import COLUMN, UNCALIBRATED, Calibrations, error_text
-from experiments.report.blocks import Chart, Section, Table, Text
+from experiments.report.blocks import Chart, Columns, Origin, Section, Table, Text
 from experiments.report.charts import Mark, bars
 from experiments.report.looks import in_order, mode_look
 from experiments.report.phases import over_phases
@@ -59,15 +59,17 @@ def ladder(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED)
         says=_says(arms, found["peak_bytes"], floors),
         draw=lambda: _draw(records, arms, found, floors, alone=alone),
         table=None if tall else table,
+        data=lambda: _data(arms, found, floors),
     )
     if not tall:
         return Section(TITLE, [whole])
     names = listed(f"`{arm_text(a, alone=alone)}`" for a in in_order(tall))
     closer = Chart(
         title="Memory held, the lower modes",
-        says=f"Closer: the same without {names}.",
+        says=f"Closer: the same without {names}, on a scale of its own.",
         draw=lambda: _draw(records, others, found, floors, alone=alone),
         table=table,
+        data=lambda: _data(others, found, floors),
     )
     return Section(TITLE, [whole, closer])
 
@@ -122,6 +124,28 @@ def _draw(
     )
 
 
+def _data(arms: Sequence[Arm], found: Estimates, floors: Mapping[Arm, Estimate]) -> Columns:
+    """The bars, their ranges and the floors, in bytes."""
+    drawn = [
+        (a, name, estimate)
+        for a in arms
+        for name, estimates in (
+            *((FIGURES[reading], found[reading]) for reading in _charted(found)),
+            ("floor L*", floors),
+        )
+        if (estimate := estimates.get(a))
+    ]
+    return {
+        "mode": [a.mode for a, _, _ in drawn],
+        "collector": [a.collector for a, _, _ in drawn],
+        "figure": [name for _, name, _ in drawn],
+        "median, bytes": [e.median for _, _, e in drawn],
+        "lowest, bytes": [e.low for _, _, e in drawn],
+        "highest, bytes": [e.high for _, _, e in drawn],
+        "trials": [e.n for _, _, e in drawn],
+    }
+
+
 def _charted(found: Estimates) -> list[str]:
     """What the chart shows: where nobody goes backward, what the forward left stands for it."""
     gradients = bool(found["live_after_backward_bytes"])
@@ -138,8 +162,11 @@ def _table(
 ) -> Table:
     alone = share_collector(arms)
     rows = []
+    origins: list[Origin | None] = []
     for a in arms:
         name = arm_text(a, alone=alone)
+        origins += [Origin(subject(records[0]), a, "traced")] * len(FIGURES)
+        origins.append(_floor_origin(records, a))
         for reading, words in FIGURES.items():
             arrays = of_reading(records, reading.replace("_bytes", "_array_bytes")).get(a)
             missing = why_absent(records, a, reading, "traced")
@@ -151,7 +178,14 @@ def _table(
         error = error_text(calibrations, "operations", "floor_bytes")
         rows.append([name, "floor L*", *_cells(floors.get(a), error, None, missing)])
     columns = ["Mode", "Figure", "Median", "Lowest to highest", COLUMN, "Arrays alone", "Trials"]
-    return Table("Memory held, above what was there at the start", columns, rows, 2, folded=True)
+    caption = "Memory held, above what was there at the start"
+    return Table(caption, columns, rows, 2, folded=True, origins=origins)
+
+
+def _floor_origin(records: Sequence[Record], a: Arm) -> Origin | None:
+    """The case that a floor was counted in: of the same mode, whatever the collector did."""
+    counted = (r for r in records if r.trial.instrument == "operations" and r.trial.mode == a.mode)
+    return next((Origin(subject(r), arm(r), "operations") for r in counted), None)
 
 
 def _cells(

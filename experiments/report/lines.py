@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.estimates import Arm, arm, of_reading
+from experiments.estimates import Arm, arm, of_reading, subject
 from experiments.report.accuracy import UNCALIBRATED, Calibrations
-from experiments.report.blocks import Block, Section, Table, Text
+from experiments.report.blocks import Block, Origin, Section, Table, Text
 from experiments.report.cells import COLUMNS, cells_of
 from experiments.report.looks import in_order
 from experiments.report.words import (
@@ -63,7 +63,8 @@ def _largest(records: Sequence[Record], arms: Sequence[Arm], calibrations: Calib
         line = f"`{most['source'].strip()}`" if most else NONE
         rows.append([arm_text(a, alone=alone), line, *found])
     columns = ["Mode", "Line", *COLUMNS]
-    return Table("The line that grew most", columns, rows, prose=("Line",))
+    origins = [Origin(subject(records[0]), a, "lines") for a in arms]
+    return Table("The line that grew most", columns, rows, prose=("Line",), origins=origins)
 
 
 def _listing(rows: Sequence[Mapping[str, Any]], name: str) -> Table:

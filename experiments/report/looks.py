@@ -53,6 +53,25 @@ WORKLOADS = {
     "tanh_derivatives": "Derivatives of tanh, one of another: each graph is larger than the last.",
 }
 
+
+@dataclass(frozen=True)
+class Pair:
+    """Workloads that differ in one thing, and the modes in which they are set side by side."""
+
+    workloads: tuple[str, ...]
+    modes: tuple[str, ...]
+    says: str
+
+
+PAIRS = (
+    Pair(
+        ("lstm_sine", "lstm_sine_whole"),
+        ("lean", "step18"),
+        "The same LSTM learns from the same sequence. One graph is cut off every so many steps, "
+        "and the other goes back to the start.",
+    ),
+)
+
 PHASES = {
     "built": ("square_pin", "◇", "built"),
     "forward": ("triangle", "▲", "forward done"),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from experiments.estimates import Arm, by_arm, estimate
+from experiments.estimates import Arm, by_arm, estimate, subject
 from experiments.report.accuracy import COLUMN, UNCALIBRATED, Calibrations, error_text
-from experiments.report.blocks import Section, Table
-from experiments.report.traces import Axis, Trace, by_collector, chart_of, first_traces, nothing
+from experiments.report.blocks import Origin, Section, Table
+from experiments.report.traces import Axis, Trace, by_collector, charts_of, first_traces, nothing
 from experiments.report.words import NONE, bytes_text, count_text
 from experiments.trial import Record
 
@@ -27,8 +27,9 @@ def moments(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED
     if not traces:
         return nothing(TITLE, "traced")
     charts = [
-        chart_of(TITLE, group, ROUNDS, _table(records, group, calibrations))
+        chart
         for group in by_collector(traces).values()
+        for chart in charts_of(TITLE, group, ROUNDS, _table(records, group, calibrations))
     ]
     return Section(
         TITLE, charts, lead="A line that climbs from round to round is memory that stays."
@@ -58,7 +59,13 @@ def _round_text(at: float) -> str:
     return f"round {count_text(max(1, -(-at // 1)))}"
 
 
-ROUNDS = Axis(says=_round_text, scaled=lambda longest: (1.0, "rounds"), marked=40, whole=True)
+ROUNDS = Axis(
+    says=_round_text,
+    scaled=lambda longest: (1.0, "rounds"),
+    named="rounds",
+    marked=40,
+    whole=True,
+)
 
 
 def _table(
@@ -87,7 +94,8 @@ def _table(
         "Trials",
     ]
     caption = "Live memory in the first and the last round of the first trial"
-    return Table(caption, columns, rows, folded=True)
+    origins = [Origin(subject(records[0]), a, "traced") for a in traces]
+    return Table(caption, columns, rows, folded=True, origins=origins)
 
 
 def _over_trials(records: Sequence[Record], a: Arm) -> list[str]:

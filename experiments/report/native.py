@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments.estimates import Arm, arm
+from experiments.estimates import Arm, arm, subject
 from experiments.report.accuracy import UNCALIBRATED, Calibrations
-from experiments.report.blocks import Section, Table, Text
+from experiments.report.blocks import Origin, Section, Table, Text
 from experiments.report.cells import COLUMNS, cells_of
 from experiments.report.looks import in_order
 from experiments.report.words import (
@@ -29,12 +29,13 @@ def native(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED)
     if not arms:
         return Section(TITLE, [Text("Not measured: this run has no `native` trial of it.", "note")])
     alone = share_collector(arms)
-    rows = []
+    rows, origins = [], []
     for a in arms:
+        origins.append(Origin(subject(records[0]), a, "native"))
         peak = cells_of(records, a, "native", "native_peak_bytes", calibrations)
         rows.append([arm_text(a, alone=alone), *peak, _graphs(records, a)])
     columns = ["Mode", *COLUMNS, "Who had it"]
-    table = Table("Peak over all allocators", columns, rows, prose=("Who had it",))
+    table = Table("Peak over all allocators", columns, rows, prose=("Who had it",), origins=origins)
     return Section(TITLE, [table], lead=LEAD)
 
 

@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 
 from bokeh.plotting import figure
 
-from experiments.estimates import Arm, Estimate, TimesAsLong, arm, of_reading, times_as_long
+from experiments.estimates import (
+    Arm,
+    Estimate,
+    TimesAsLong,
+    arm,
+    of_reading,
+    subject,
+    times_as_long,
+)
 from experiments.intervals import CONFIDENCE, FEWEST
 from experiments.report.absence import briefly, why_absent
 from experiments.report.accuracy import (
@@ -16,7 +24,7 @@ from experiments.report.accuracy import (
     error_of,
     error_text,
 )
-from experiments.report.blocks import Chart, Section, Table, Text
+from experiments.report.blocks import Chart, Columns, Origin, Section, Table, Text
 from experiments.report.charts import Mark, points
 from experiments.report.looks import in_order, mode_look
 from experiments.report.times import DEFAULT_MODE, beside_default
@@ -61,6 +69,7 @@ def pace(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -
         says=f"Elapsed time with its range. {repeats_text(walls.values())}",
         draw=lambda: _draw(records, arms, walls),
         table=table,
+        data=lambda: _data(arms, found),
     )
     beside = " ".join(beside_default(records, calibrations))
     return Section(TITLE, [*([Text(beside)] if beside else []), chart])
@@ -82,6 +91,25 @@ def _draw(records: Sequence[Record], arms: Sequence[Arm], walls: Mapping[Arm, Es
         x_title=f"elapsed time, {unit}",
         y_title=axis_title(alone=alone),
     )
+
+
+def _data(arms: Sequence[Arm], found: Mapping[str, Mapping[Arm, Estimate]]) -> Columns:
+    """Every time of every mode, with its range, in seconds."""
+    drawn = [
+        (a, words, found[reading][a])
+        for a in arms
+        for reading, words in READINGS.items()
+        if a in found[reading]
+    ]
+    return {
+        "mode": [a.mode for a, _, _ in drawn],
+        "collector": [a.collector for a, _, _ in drawn],
+        "time": [words for _, words, _ in drawn],
+        "median, seconds": [e.median for _, _, e in drawn],
+        "lowest, seconds": [e.low for _, _, e in drawn],
+        "highest, seconds": [e.high for _, _, e in drawn],
+        "trials": [e.n for _, _, e in drawn],
+    }
 
 
 def _table(
@@ -109,7 +137,9 @@ def _table(
             rows.append([name, words, *cells])
     over = f"Over `{DEFAULT_MODE}`, and its interval"
     figures = ["Median", "Lowest to highest", COLUMN, over, "Verdict", "Trials"]
-    return Table(CAPTION, ["Mode", "Time", *figures], rows, 2, prose=("Verdict",), folded=True)
+    columns = ["Mode", "Time", *figures]
+    origins = [Origin(subject(records[0]), a, "clock") for a in arms for _ in READINGS]
+    return Table(CAPTION, columns, rows, 2, prose=("Verdict",), folded=True, origins=origins)
 
 
 CAPTION = (

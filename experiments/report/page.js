@@ -1,82 +1,116 @@
 "use strict";
-(() => {
-  const COLOURS = {
-    light: { ink: "#1b1f24", paper: "#ffffff", soft: "#57606a", rule: "#dfe3e8" },
-    dark: { ink: "#e4e7eb", paper: "#14171b", soft: "#a2abb5", rule: "#2e343b" },
-  };
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  const views = [];
+// What is not drawn: the contents, links into what is folded, and copying.
+const report = (() => {
+  const wide = matchMedia("(min-width: 76rem)");
 
-  const scheme = () => (dark.matches ? "dark" : "light");
-
-  function colourAll() {
-    document.documentElement.dataset.charts = scheme();
-    views.forEach(colour);
+  // What only scripts read is on the page deflated, as base64.
+  async function unpacked(packed) {
+    const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
+    const inflated = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return new Response(inflated).text();
   }
 
-  // Charts are drawn on the page's own ground, so their ink follows the page's.
-  function colour(view) {
-    const { ink, paper, soft, rule } = COLOURS[scheme()];
-    for (const model of view.model.references()) {
-      const has = (name) => name in model.properties;
-      if (model.tags.includes("ink")) {
-        const drawn = model.glyph ?? model;
-        if ("text_color" in drawn.properties) {
-          drawn.text_color = ink;
-          drawn.background_fill_color = paper;
-        } else {
-          drawn.line_color = ink;
-        }
+  function say(words) {
+    document.getElementById("said").textContent = words;
+  }
+
+  // Contents: beside the report where there is room, else to be opened and gone with a choice.
+  const contents = document.querySelector("nav details");
+  if (contents) {
+    const fold = () => { contents.open = wide.matches; };
+    fold();
+    wide.addEventListener("change", fold);
+    contents.addEventListener("click", ({ target }) => {
+      if (target.closest("a") && !wide.matches) contents.open = false;
+    });
+    contents.addEventListener("keydown", ({ key }) => {
+      if (key !== "Escape" || wide.matches) return;
+      contents.open = false;
+      contents.querySelector("summary").focus();
+    });
+    const links = new Map(
+      [...contents.querySelectorAll("a")].map((link) => [link.hash.slice(1), link]),
+    );
+    const passed = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) {
+        const link = links.get(target.id);
+        if (isIntersecting) link.setAttribute("aria-current", "true");
+        else link.removeAttribute("aria-current");
       }
-      if (has("axis_label_text_color")) {
-        model.axis_label_text_color = soft;
-        model.major_label_text_color = ink;
-      }
-      if (has("grid_line_color") && model.grid_line_color !== null) model.grid_line_color = rule;
-      if (has("label_text_color")) model.label_text_color = ink;
+    }, { rootMargin: "-20% 0px -75% 0px" });
+    for (const id of links.keys()) passed.observe(document.getElementById(id));
+  }
+
+  // A link into something folded opens it first.
+  function show(id) {
+    const place = id && document.getElementById(id);
+    if (!place) return false;
+    for (let fold = place.closest("details"); fold; fold = fold.parentElement.closest("details")) {
+      fold.open = true;
     }
+    place.scrollIntoView();
+    return true;
   }
-
-  // A legend wider than its chart goes into columns; beside the longest bar its figure has room.
-  // Both are a matter of the width between the axes, which Bokeh knows once it has drawn.
-  function fit(view) {
-    const width = Math.max(view.model.inner_width, 100);
-    const columns = width < 220 ? 1 : width < 480 ? 2 : "auto";
-    for (const model of view.model.references()) {
-      if (model.tags[0] === "room") model.end = (model.tags[1] * width) / (width - 74);
-      if (model.type === "Legend" && model.ncols !== columns) {
-        model.ncols = columns;
-        view.invalidate_layout();
-      }
+  const shown = () => show(decodeURIComponent(location.hash.slice(1)));
+  addEventListener("hashchange", shown);
+  addEventListener("click", (event) => {
+    const link = event.target.closest?.('a[href^="#"]');
+    if (!link) return;
+    const within = location.protocol === "about:"; // in a frame, whose address is another page's
+    if (within || link.hash === location.hash) {
+      event.preventDefault();
+      show(decodeURIComponent(link.hash.slice(1)));
     }
-  }
-
-  async function draw() {
-    document.documentElement.dataset.charts = scheme();
-    for (const place of document.querySelectorAll(".chart")) {
-      const item = JSON.parse(place.querySelector("script").textContent);
-      const manager = await Bokeh.embed.embed_item(item, place);
-      for (const view of manager.roots) {
-        if (view.model.type !== "Figure") continue; // what Bokeh adds of its own
-        views.push(view);
-        colour(view);
-        fit(view);
-        setTimeout(() => fit(view), 100);
-      }
-    }
-    document.documentElement.dataset.drawn = views.length;
-  }
-
-  // Paper is white and does not wait for charts to be drawn anew: page.css turns dark ones round.
-  let printing = false;
-  addEventListener("beforeprint", () => { printing = true; });
-  addEventListener("afterprint", () => { printing = false; colourAll(); });
-  dark.addEventListener("change", () => { if (!printing) colourAll(); });
-
-  let resized;
-  addEventListener("resize", () => {
-    clearTimeout(resized);
-    resized = setTimeout(() => views.forEach(fit), 200);
   });
-  draw();
+  shown();
+
+  // On paper nothing can be opened: what stands behind a chart is shown.
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("figure details:not([open])")];
+    for (const fold of opened) fold.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const fold of opened) fold.open = false;
+  });
+
+  // Copying: where the clipboard is not allowed, as a text that is ready to be copied.
+  addEventListener("click", async ({ target }) => {
+    const button = target.closest?.("button.copy");
+    if (!button) return;
+    const text = await unpacked(button.parentElement.querySelector("script").textContent);
+    try {
+      await navigator.clipboard.writeText(text);
+      tell(button);
+    } catch {
+      offer(button, text);
+    }
+  });
+
+  function tell(button) {
+    button.classList.add("copied");
+    say("Copied.");
+    setTimeout(() => {
+      button.classList.remove("copied");
+      say("");
+    }, 2500);
+  }
+
+  function offer(button, text) {
+    const tools = button.parentElement;
+    let area = tools.querySelector("textarea");
+    if (!area) {
+      area = document.createElement("textarea");
+      area.readOnly = true;
+      area.rows = 6;
+      area.setAttribute("aria-label", "The figures as CSV, selected to be copied");
+      tools.append(area);
+    }
+    area.value = text;
+    area.focus();
+    area.select();
+    say("The clipboard is not allowed here. The text is selected: copy it.");
+  }
+
+  return { unpacked };
 })();

@@ -16,6 +16,14 @@ RECORDS = "records.jsonl"
 def read(folder: Path) -> list[Record]:
     """The run's records in the report's order, of all its environments.
 
+    Raises what `numbered` does.
+    """
+    return [record for _, record in numbered(folder)]
+
+
+def numbered(folder: Path) -> list[tuple[int, Record]]:
+    """The run's records in the report's order, each with the number of its line in the file.
+
     Of a trial that ran twice in one environment it is the later one. Raises FileNotFoundError
     where the folder holds no run, and RecordError, naming file, line and field, where a line is no
     record.
@@ -34,8 +42,8 @@ def read(folder: Path) -> list[Record]:
                 raise RecordError(
                     f"{path}, line {number}: {error}. Take the line out to report the other trials."
                 ) from None
-            latest[record.trial.key, _environment(record)] = record
-    return in_reading_order(latest.values())
+            latest[record.trial.key, _environment(record)] = number, record
+    return sorted(latest.values(), key=lambda found: _place(found[1]))
 
 
 def by_environment(records: Sequence[Record]) -> list[list[Record]]:

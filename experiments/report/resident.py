@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from experiments.estimates import Arm, arm
+from experiments.estimates import Arm, arm, subject
 from experiments.report.accuracy import COLUMN, UNCALIBRATED, Calibrations
-from experiments.report.blocks import Block, Section, Table, Text
+from experiments.report.blocks import Block, Origin, Section, Table, Text
 from experiments.report.cells import cells_of
 from experiments.report.looks import PHASES, in_order
-from experiments.report.traces import Axis, Trace, by_collector, chart_of, first_traces, nothing
+from experiments.report.traces import Axis, Trace, by_collector, charts_of, first_traces, nothing
 from experiments.report.words import (
     arm_text,
     between_text,
@@ -43,8 +43,9 @@ def resident(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATE
         return nothing(TITLE, "resident")
     traces = first_traces(records, "resident", "curve", _read)
     blocks: list[Block] = [
-        chart_of(TITLE, group, SECONDS, _table(records, group, calibrations))
+        chart
         for group in by_collector(traces).values()
+        for chart in charts_of(TITLE, group, SECONDS, _table(records, group, calibrations))
     ]
     alone = share_collector(arms)
     without = [a for a in arms if a not in traces]
@@ -99,16 +100,16 @@ def _scaled(longest: float) -> tuple[float, str]:
     return multiplier, f"time since the start, {unit}"
 
 
-SECONDS = Axis(says=seconds_text, scaled=_scaled, marked=12)
+SECONDS = Axis(says=seconds_text, scaled=_scaled, named="time since the start, seconds", marked=12)
 
 
 def _table(records: Sequence[Record], arms: Iterable[Arm], calibrations: Calibrations) -> Table:
-    rows = []
+    rows, origins = [], []
     for a in arms:
         for reading, words in READINGS.items():
+            origins.append(Origin(subject(records[0]), a, "resident"))
             found = cells_of(records, a, "resident", reading, calibrations)
             rows.append([a.mode, words, found.median, found.spread, found.error, found.n])
     columns = ["Mode", "Figure", "Median", "Lowest to highest", COLUMN, "Trials"]
-    return Table(
-        "Resident memory, above what was there at the start", columns, rows, 2, folded=True
-    )
+    caption = "Resident memory, above what was there at the start"
+    return Table(caption, columns, rows, 2, folded=True, origins=origins)

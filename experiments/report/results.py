@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from experiments.estimates import Arm, Subject, by_subject
-from experiments.report.blocks import Section, Table, Text
+from experiments.report.blocks import Origin, Section, Table, Text
 from experiments.report.looks import in_order
 from experiments.report.words import NONE, count_text, counted, listed, subject_names
 from experiments.trial import Record
@@ -53,8 +53,10 @@ def _result(s: Subject, seed: int, name: str, records: Sequence[Record]) -> Resu
 
 
 def equal_in_words(records: Sequence[Record]) -> str:
-    """Whether all modes computed the same, in a sentence."""
+    """Whether all modes computed the same, in a sentence; nothing where no result was kept."""
     found = results_of(records)
+    if not found:
+        return ""
     compared = [r for r in found if r.trials > 1]
     differing = [r for r in compared if not r.equal]
     if not compared:
@@ -82,6 +84,7 @@ def results(records: Sequence[Record]) -> Section:
         rows,
         2,
         prose=("Value", "Modes"),
+        origins=[Origin(r.subject) for r in found],
     )
     return Section(TITLE, [Text(equal_in_words(records), "good" if good else "warning"), table])
 

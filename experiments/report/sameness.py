@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from experiments.estimates import Subject, Varying, by_subject, deterministic, varying
-from experiments.report.blocks import Section, Table, Text
+from experiments.report.blocks import Origin, Section, Table, Text
 from experiments.report.words import (
     collector_text,
     count_text,
@@ -37,7 +37,14 @@ def sameness(records: Sequence[Record]) -> Section:
     )
     columns = ["Workload", "Mode", "Collector", "Instrument", "Reading", "Range", "Values"]
     rows = [_row(found, names) for found in odd]
-    table = Table("Readings that varied over processes", columns, rows, 2, prose=("Values",))
+    table = Table(
+        "Readings that varied over processes",
+        columns,
+        rows,
+        2,
+        prose=("Values",),
+        origins=[Origin(found.subject, found.arm, found.instrument) for found in odd],
+    )
     return Section(TITLE, [Text(words, "warning"), table], lead=LEAD)
 
 

@@ -6,9 +6,11 @@ A section is a pure function of the records, and of the calibrations where it sh
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 from experiments.estimates import Subject, by_subject
 from experiments.report.accuracy import UNCALIBRATED, Calibrations
+from experiments.report.beside import beside
 from experiments.report.blocks import Section
 from experiments.report.calibration import calibration, stamped
 from experiments.report.collector import collector
@@ -29,7 +31,8 @@ from experiments.report.pace import pace
 from experiments.report.resident import resident
 from experiments.report.results import results
 from experiments.report.sameness import sameness
-from experiments.report.words import listed, parameters_text, subject_names
+from experiments.report.tradeoff import tradeoff
+from experiments.report.words import count_text, listed, parameters_text, subject_names
 from experiments.trial import Record
 
 Make = Callable[[Sequence[Record], Calibrations], Section]
@@ -37,16 +40,19 @@ Make = Callable[[Sequence[Record], Calibrations], Section]
 # What is told of each workload, and the instrument that it is told by.
 OF_A_WORKLOAD: Mapping[Make, str] = {
     ladder: "traced",
-    moments: "traced",
     lifetimes: "lifetimes",
-    cycles: "cycles",
-    objects: "objects",
-    collector: "collector",
+    moments: "traced",
     resident: "resident",
-    lines: "lines",
-    native: "native",
     pace: "clock",
+    tradeoff: "clock",
+    cycles: "cycles",
+    collector: "collector",
+    objects: "objects",
+    native: "native",
+    lines: "lines",
 }
+DETAIL = (lines,)  # what a reader opens first
+WHOLE = 16  # workloads that are told of one by one: a page of more opens slowly and is not read
 
 
 def workloads(records: Sequence[Record], calibrations: Calibrations) -> Section:
@@ -54,19 +60,47 @@ def workloads(records: Sequence[Record], calibrations: Calibrations) -> Section:
     groups = by_subject(records)
     names = subject_names(list(groups))
     used = {r.trial.instrument for r in records}
+    whole = told_whole(list(groups))
     within = [
         Section(
             names[s],
             [
-                stamped(section(group, calibrations), calibrations, [instrument])
-                for section, instrument in OF_A_WORKLOAD.items()
+                _told(make, groups[s], calibrations)
+                for make, instrument in OF_A_WORKLOAD.items()
                 if instrument in used
             ],
             lead=_lead(s),
         )
-        for s, group in groups.items()
+        for s in whole
     ]
-    return Section("Workload by workload", within, lead=_unused(used), listed=True)
+    lead = f"{_others(len(groups) - len(whole))} {_unused(used)}".strip()
+    return Section("Workload by workload", within, lead=lead, listed=True)
+
+
+def _told(make: Make, group: Sequence[Record], calibrations: Calibrations) -> Section:
+    section = stamped(make(group, calibrations), calibrations, [OF_A_WORKLOAD[make]])
+    return replace(section, folded=make in DETAIL)
+
+
+def told_whole(subjects: Sequence[Subject]) -> list[Subject]:
+    """As many as are told of one by one, some of every workload's, in the order given."""
+    turns: dict[str, int] = {}
+    placed = []
+    for place, s in enumerate(subjects):
+        turn = turns[s.workload] = turns.get(s.workload, -1) + 1
+        placed.append((turn, place))
+    return [subjects[place] for place in sorted(place for _, place in sorted(placed)[:WHOLE])]
+
+
+def _others(n: int) -> str:
+    """How to see the workloads that are not told of here."""
+    if not n:
+        return ""
+    others = "The other one is" if n == 1 else f"The other {count_text(n)} are"
+    return (
+        f"{others} in the tables of all workloads and in the records alone; "
+        "`experiments.report.show(folder, workload)` shows any of them."
+    )
 
 
 def _lead(s: Subject) -> str:
@@ -83,14 +117,16 @@ def _unused(used: Collection[str]) -> str:
 
 def sections(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> list[Section]:
     """Every section of a run that has records."""
+    pairs = beside(records)
     return [
         stamped(glance(records, calibrations), calibrations, ["traced"]),
         modes(records),
-        workloads(records, calibrations),
         stamped(floors(records, calibrations), calibrations, ["traced", "operations"]),
-        results(records),
-        sameness(records),
+        workloads(records, calibrations),
+        *([stamped(pairs, calibrations, ["lifetimes"])] if pairs else []),
         calibration(calibrations, sorted({r.trial.instrument for r in records})),
+        sameness(records),
+        results(records),
         failures(records),
         environment(records),
         method(records),

@@ -21,6 +21,7 @@ from experiments.report.calibration import (
     ordinary,
     rows,
 )
+from experiments.report.copying import unmarked
 from experiments.report.looks import in_order
 from experiments.report.phases import phases
 from experiments.report.reading import in_reading_order
@@ -61,16 +62,16 @@ def summary(records: Sequence[Record]) -> RenderableType:
         _table(ordered),
         *_over_phases(ordered),
         Text(tally(ordered), style="yellow" if failed else "green"),
-        *([Text(plain(equal_in_words(ordered)))] if any(r.results for r in ordered) else []),
-        *(Text(plain(said)) for said in beside_default(ordered, calibrations)),
-        *(Text(plain(said), style="bold") for said in of_script(ordered)),
+        *([Text(unmarked(equal))] if (equal := equal_in_words(ordered)) else []),
+        *(Text(unmarked(said)) for said in beside_default(ordered, calibrations)),
+        *(Text(unmarked(said), style="bold") for said in of_script(ordered)),
         *_doubts(calibrations),
     )
 
 
 def _doubts(calibrations: Calibrations) -> list[Text]:
     """Which instruments are not to be trusted."""
-    return [Text(plain(said), style="red") for said in doubts(calibrations, list(calibrations))]
+    return [Text(unmarked(said), style="red") for said in doubts(calibrations, list(calibrations))]
 
 
 def trust(records: Sequence[Record]) -> RenderableType:
@@ -83,19 +84,14 @@ def trust(records: Sequence[Record]) -> RenderableType:
         else:
             table.add_column(name.lower().removeprefix("worst "), justify="right", no_wrap=True)
     for row in rows(calibrations):
-        table.add_row(*map(plain, row), style="red" if STAMP in row[-1] else None)
+        table.add_row(*map(unmarked, row), style="red" if STAMP in row[-1] else None)
     wrong, absent = failures(calibrations), absences(calibrations)
     return Group(
         table,
-        *(Text(plain(said)) for said in in_words(calibrations)),
-        *(Text(plain(said), style="yellow") for said in absent),
-        *(Text(plain(said), style="red") for said in wrong),
+        *(Text(unmarked(said)) for said in in_words(calibrations)),
+        *(Text(unmarked(said), style="yellow") for said in absent),
+        *(Text(unmarked(said), style="red") for said in wrong),
     )
-
-
-def plain(words: str) -> str:
-    """Words without the marks of code and of emphasis."""
-    return words.replace("`", "").replace("**", "")
 
 
 def _table(records: Sequence[Record]) -> Table:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bokeh.plotting import figure
 
 from experiments.estimates import Arm, arm, towering
-from experiments.report.blocks import Chart, Section, Table, Text
-from experiments.report.charts import Line, PhaseMark, lines
+from experiments.report.blocks import Chart, Columns, Section, Table, Text
+from experiments.report.charts import LIMIT, Line, PhaseMark, lines
 from experiments.report.looks import PHASES, in_order, mode_look
 from experiments.report.words import NBSP, byte_unit, bytes_text, collector_text, listed
 from experiments.trial import Collector, Record
@@ -44,6 +44,7 @@ class Axis:
 
     says: Callable[[float], str]
     scaled: Callable[[float], tuple[float, str]]  # the longest -> how to draw it, and the title
+    named: str  # as a column of figures
     marked: int  # so many phases can be told apart on a line
     whole: bool = False  # whether there is nothing between 1 and 2
 
@@ -74,25 +75,47 @@ def by_collector(traces: Mapping[Arm, Trace]) -> dict[Collector, dict[Arm, Trace
     return groups
 
 
-def chart_of(title: str, traces: Mapping[Arm, Trace], axis: Axis, table: Table) -> Chart:
-    """The traces of one setting of the collector, on one chart."""
+def charts_of(title: str, traces: Mapping[Arm, Trace], axis: Axis, table: Table) -> list[Chart]:
+    """The traces of one setting of the collector; the lower ones closer, where some tower."""
     setting = collector_text(next(iter(traces)).collector)
-    says = [f"{setting.capitalize()}; the first trial of each mode. {_key(traces.values(), axis)}"]
-    if tall := towering({a: trace.height for a, trace in traces.items()}):
-        names = listed(f"`{a.mode}`" for a in in_order(tall))
-        says.append(f"To see the others closer, hide {names} by a click above the chart.")
-    return Chart(
+    key = _key(list(traces.values()), axis)
+    tall = towering({a: trace.height for a, trace in traces.items()})
+    whole = Chart(
         title=f"{title}, {setting}",
-        says=" ".join(says),
+        says=f"{setting.capitalize()}; the first trial of each mode. {key}".rstrip(),
         draw=lambda: _draw(traces, axis),
-        table=table,
+        table=None if tall else table,
+        data=lambda: _data(traces, axis),
     )
+    if not tall:
+        return [whole]
+    others = {a: trace for a, trace in traces.items() if a not in tall}
+    names = listed(f"`{a.mode}`" for a in in_order(tall))
+    closer = Chart(
+        title=f"{title}, {setting}, the lower modes",
+        says=f"Closer: the same without {names}, on a scale of its own.",
+        draw=lambda: _draw(others, axis),
+        table=table,
+        data=lambda: _data(others, axis),
+    )
+    return [whole, closer]
 
 
-def _key(traces: Iterable[Trace], axis: Axis) -> str:
+def _data(traces: Mapping[Arm, Trace], axis: Axis) -> Columns:
+    """Every point of every line, as it was read."""
+    points = [
+        (a.mode, at, held) for a, t in traces.items() for at, held in zip(t.x, t.y, strict=True)
+    ]
+    modes, times, live = zip(*points, strict=True)
+    return {"mode": modes, axis.named: times, "memory above the start, bytes": live}
+
+
+def _key(traces: Sequence[Trace], axis: Axis) -> str:
     """What the markers mean."""
     marked = {phase for trace in traces for _, _, phase in trace.marked(axis.marked)}
     signs = [f"{sign}{NBSP}{said}" for p, (_, sign, said) in PHASES.items() if p in marked]
+    if any(trace.limit for trace in traces):
+        signs.append(f"✱{NBSP}{LIMIT}, which no sample saw, on a dotted line as high as it was")
     return f"Marked: {', '.join(signs)}." if signs else ""
 
 
