@@ -14,7 +14,7 @@ Spec: TypeAlias = tuple[tuple[int, ...], np.dtype[Any]]  # shape and dtype of a 
 
 def as_array(x: Any) -> Any:
     """A number as an ndarray of no dimensions, all else as it is. Source: step 9 of the book."""
-    return np.asarray(x) if np.isscalar(x) else x
+    return np.asarray(x) if not isinstance(x, np.ndarray) and np.isscalar(x) else x
 
 
 def real_array(data: Any, use: str) -> Array:
@@ -42,7 +42,7 @@ def gradient_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def gradient_spec(x: Any) -> Spec:
     """Shape and dtype of the gradient of an array or a number."""
-    array = np.asarray(x)
+    array = x if isinstance(x, np.ndarray) else np.asarray(x)
     return array.shape, gradient_dtype(array.dtype)
 
 
@@ -60,6 +60,8 @@ def sum_to_shape(x: Any, shape: tuple[int, ...]) -> Any:
 
     Raises ValueError where it cannot have been.
     """
+    if shape == x.shape[1:]:  # as of a bias, beside rows
+        return x.sum(axis=0)
     lead = x.ndim - len(shape)
     if lead < 0 or any(n not in (1, m) for n, m in zip(shape, x.shape[lead:], strict=True)):
         raise ValueError(f"shape {x.shape} cannot be summed to {shape}: it is no broadcast of it")
@@ -67,6 +69,28 @@ def sum_to_shape(x: Any, shape: tuple[int, ...]) -> Any:
         x = np.sum(x, axis=tuple(range(lead)))
     stretched = tuple(i for i, n in enumerate(shape) if n != x.shape[i])
     return np.sum(x, axis=stretched, keepdims=True) if stretched else x
+
+
+SMALL = 128  # elements: up to so many, NumPy makes a new array faster than it writes to a given one
+
+
+def times(gx: Any, factor: Any) -> Any:
+    """The product, in the memory of gx, an array that nobody else reads, unless that is small.
+
+    So a rule needs no array beside its result, whether NumPy reuses temporaries of that size or
+    not. On Variables it is the product.
+    """
+    if gx.size > SMALL and type(gx) is np.ndarray:
+        gx *= factor
+        return gx
+    return gx * factor
+
+
+def taken_from(x: Any, gx: Any) -> Any:
+    """The difference x - gx, likewise in the memory of gx."""
+    if gx.size > SMALL and type(gx) is np.ndarray:
+        return np.subtract(x, gx, out=gx)
+    return x - gx
 
 
 _box = [np.empty(0)]

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from autodiff.config import no_grad, using_config
-from autodiff.gradients import Source, differentiating
+from autodiff.gradients import Leaf, Source, function_of
 from autodiff.graph import Function
-from autodiff.variable import Leaf, Operand, Variable, as_constant, grad, source_of
+from autodiff.variable import Operand, Variable, as_constant, grad, source_of
 
 
 class Same(Function):
@@ -43,7 +43,8 @@ class Checkpoint(Function):
             ys = self.computed(xs)
             wanted = [x for x, want in zip(xs, self.wanted, strict=True) if want]
             _refuse_others(ys, {source_of(x) for x in wanted})
-            gxs = iter(grad(ys, wanted, differentiating.get(), seeds=gys))
+            create_graph = isinstance(gys[0], Variable)
+            gxs = iter(grad(ys, wanted, create_graph, seeds=gys))
         return [next(gxs) if want else None for want in self.wanted]
 
     def input(self, x: Any, wanted: bool) -> Variable:
@@ -73,7 +74,8 @@ def _refuse_others(ys: Sequence[Variable], inputs: set[Source]) -> None:
                 f"the function under checkpoint reads a Variable{name}{shape} that is none of its "
                 "inputs, and would give it no gradient: make it an input"
             )
-        function = source[0] if isinstance(source, tuple) else source
+        function = function_of(source)
+        assert function is not None
         sources.extend(s for s in function.sources if s is not None)
 
 

@@ -12,12 +12,25 @@ import inspect
 import os
 from collections.abc import Callable, Generator
 from contextvars import ContextVar
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, TypeVar, overload
 
 from autodiff.memory import AXES, MODES, MemoryMode
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Recording:
+    """What a Function asks when it is recorded, found out once for all of them."""
+
+    __slots__ = ("link", "keeps_inputs", "debug", "is_plain")
+
+    def __init__(self, mode: MemoryMode, debug: bool) -> None:
+        self.link = mode.link
+        self.keeps_inputs = mode.keeps_inputs
+        self.debug = debug
+        self.is_plain = not mode.keeps_inputs
 
 
 @dataclass(frozen=True)
@@ -27,6 +40,12 @@ class Settings:
     mode: MemoryMode
     train: bool = True  # False: dropout, batch statistics and the like as in use, not in training
     debug: bool = False  # True: a kept array that was changed in place before backward is an error
+
+    recording: Recording | None = field(init=False, repr=False, compare=False)  # None: no graph
+
+    def __post_init__(self) -> None:
+        recording = Recording(self.mode, self.debug) if self.mode.enable_backprop else None
+        object.__setattr__(self, "recording", recording)
 
     def changed(self, name: str, value: Any) -> Settings:
         """These settings with one of them changed.
@@ -44,8 +63,18 @@ class Settings:
             raise ValueError(f"{name} = {value!r}: allowed are True and False")
         return replace(self, **changes)
 
+    @cached_property
+    def with_graphs(self) -> Settings:
+        """These settings, with graphs recorded."""
+        return self.changed("enable_backprop", True)
 
-NAMES = (*AXES, *(f.name for f in fields(Settings)))
+    @cached_property
+    def without_graphs(self) -> Settings:
+        """These settings, with no graph recorded."""
+        return self.changed("enable_backprop", False)
+
+
+NAMES = (*AXES, *(f.name for f in fields(Settings) if f.init))
 
 
 def valid_names(name: str, valid: tuple[str, ...]) -> str:
@@ -73,13 +102,13 @@ def _default() -> Settings:
         raise ValueError(f"the environment variable AUTODIFF_MODE: {error}") from None
 
 
-# The settings in force, above those that they replaced: leaving a `with` takes the top one off.
-_settings: ContextVar[tuple[Settings, ...]] = ContextVar("autodiff_settings", default=(_default(),))
+_DEFAULT = _default()
+in_force: ContextVar[Settings] = ContextVar("autodiff_settings", default=_DEFAULT)
 
+settings = in_force.get  # the settings in force in this thread and task
 
-def settings() -> Settings:
-    """The settings in force in this thread and task."""
-    return _settings.get()[-1]
+# Those that they replaced, which leaving a `with` brings back, the last one first.
+_replaced: ContextVar[tuple[Settings, ...]] = ContextVar("autodiff_replaced", default=())
 
 
 class _Config:
@@ -93,8 +122,7 @@ class _Config:
         raise AttributeError(f"no configuration is named {name!r}; {valid_names(name, NAMES)}")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        *outer, now = _settings.get()
-        _settings.set((*outer, now.changed(name, value)))
+        in_force.set(settings().changed(name, value))
 
     def __dir__(self) -> list[str]:
         return list(NAMES)
@@ -120,12 +148,14 @@ class Using:
         self.name, self.value = name, value
 
     def __enter__(self) -> None:
-        stack = _settings.get()
-        _settings.set((*stack, stack[-1].changed(self.name, self.value)))
+        now = settings()
+        in_force.set(now.changed(self.name, self.value))
+        _replaced.set((*_replaced.get(), now))
 
     def __exit__(self, *exception: object) -> None:
-        stack = _settings.get()
-        _settings.set(stack[:-1] or stack)
+        if replaced := _replaced.get():
+            in_force.set(replaced[-1])
+            _replaced.set(replaced[:-1])
 
     def __call__(self, function: F) -> F:
         if not callable(function):

@@ -1,41 +1,76 @@
-"""The backward pass: gradients in flight, and the order in which Functions turn them over.
+"""The backward pass: gradients on their way, and the order in which Functions turn them over.
 
-Gradients live in a table of the pass, keyed by source, and not on Variables: a retained gradient is
+They are kept in tables of the pass, by where they go, and not on Variables: a retained gradient is
 never counted twice, and an exception leaves none half added.
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import weakref
-from collections.abc import Sequence
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
-from autodiff.arrays import Array, Spec, as_array, own, sole
-from autodiff.config import settings, using_config
-from autodiff.memory import MemoryMode
+from autodiff.arrays import SMALL, Array, Spec, as_array, own, sole
+from autodiff.config import in_force, settings
+from autodiff.memory import Link, MemoryMode
 
 if TYPE_CHECKING:
     from autodiff.graph import Function
-    from autodiff.variable import Leaf, Variable
+    from autodiff.variable import Variable
 
 Gradient: TypeAlias = Any  # an ndarray; under create_graph a Variable
-Source: TypeAlias = (
-    "Function | tuple[Function, int] | Leaf"  # where the gradient of a Variable goes
-)
+Source: TypeAlias = "Function | Output | Leaf"  # where the gradient of a Variable goes
 
-# True while gradient rules run on Variables; then a Function's `saved` gives Variables, too.
-differentiating: ContextVar[bool] = ContextVar("autodiff_differentiating", default=False)
+
+class Output(NamedTuple):
+    """One of several outputs of a Function."""
+
+    function: Function
+    number: int
+
+    @property
+    def generation(self) -> int:
+        return self.function.generation
+
+
+class Leaf:
+    """Where a graph ends: a Variable that nobody made, referred to weakly; called, it gives it."""
+
+    __slots__ = ("_variable", "untracked")
+    generation: ClassVar[int] = -1  # before every Function
+
+    def __init__(self, variable: Variable | None, untracked: bool = False) -> None:
+        self._variable: Link = _nobody if variable is None else weakref.ref(variable)
+        self.untracked = untracked  # a result that was computed without a graph
+
+    def __call__(self) -> Variable | None:
+        return self._variable()
+
+
+def _nobody() -> None:
+    """The link to a Variable that is gone."""
+
+
+class Untracked(Leaf):
+    """The source of every result under no_grad, until it is used; false, so that it then is not."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        return False
+
+
+UNTRACKED = Untracked(None, untracked=True)
 
 
 def function_of(source: Source | None) -> Function | None:
     """The Function behind a source; None for a Leaf, and for nothing."""
-    behind: Any = source[0] if isinstance(source, tuple) else source
-    return None if behind is None or behind.generation < 0 else behind
+    if source is None or isinstance(source, Leaf):
+        return None
+    behind: Any = source
+    function: Function = behind.function if type(source) is Output else behind
+    return function
 
 
 class Scattered:
@@ -57,55 +92,49 @@ class Scattered:
             gradient[self.index] += self.gy
 
 
-class Table(dict[Source, Gradient]):
-    """The gradients in flight, by source."""
+def add_last(table: dict[Any, Gradient], key: Any, gxs: list[Gradient]) -> None:
+    """Take the last gradient off a list and add it to what a table has at a key.
 
-    def add(self, source: Source, gxs: list[Gradient]) -> None:
-        """Take the last gradient off a list and add it to what is here for a source.
+    In place, where that pays, and nobody else holds the array that is written to.
+    """
+    kind = type(gxs[-1])
+    if kind is Scattered:
+        if key not in table:
+            table[key] = np.zeros(*gxs[-1].spec)
+        elif not sole(table, key):
+            table[key] = table[key].copy()
+        gxs.pop().add_to(table[key])
+    elif key not in table:
+        table[key] = gxs.pop()
+    elif kind is not np.ndarray or gxs[-1].size <= SMALL:
+        table[key] = as_array(table[key] + gxs.pop())
+    elif sole(table, key):
+        table[key] += gxs.pop()
+    elif sole(gxs, -1):
+        gxs[-1] += table[key]
+        table[key] = gxs.pop()
+    else:
+        table[key] = as_array(table[key] + gxs.pop())
 
-        In place, where nobody else holds the array that is written to.
-        """
-        if isinstance(gxs[-1], Scattered):
-            if source not in self:
-                self[source] = np.zeros(*gxs[-1].spec)
-            elif not sole(self, source):
-                self[source] = self[source].copy()
-            gxs.pop().add_to(self[source])
-        elif source not in self:
-            self[source] = gxs.pop()
-        elif sole(self, source):
-            self[source] += gxs.pop()
-        elif sole(gxs, -1):
-            gxs[-1] += self[source]
-            self[source] = gxs.pop()
-        else:
-            self[source] = as_array(self[source] + gxs.pop())
+
+Tables: TypeAlias = "list[Any]"  # of dicts: a source, or a Function, to its gradient; or None
 
 
-class Queue:
-    """Functions waiting for their backward, the latest generation first, each once."""
+def add(tables: Tables, source: Any, gxs: list[Gradient]) -> None:
+    """Take the last gradient off a list and add it to what waits for a source.
 
-    __slots__ = ("_count", "_heap", "_waiting")
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[int, int, Function]] = []
-        self._waiting: set[Function] = set()
-        self._count = itertools.count()  # breaks ties: Functions do not compare
-
-    def __bool__(self) -> bool:
-        return bool(self._heap)
-
-    def push(self, source: Source) -> None:
-        """Let the Function behind a source wait, unless it does already; a Leaf has none."""
-        function = function_of(source)
-        if function is not None and function not in self._waiting:
-            self._waiting.add(function)
-            heapq.heappush(self._heap, (-function.generation, next(self._count), function))
-
-    def pop(self) -> Function:
-        function = heapq.heappop(self._heap)[2]
-        self._waiting.remove(function)
-        return function
+    tables: of Functions and their gradients, by generation; a leaf's is the last, at -1. Of several
+        outputs each has its own gradient, in a table of the Function's.
+    """
+    table = tables[source.generation]
+    if table is None:
+        table = tables[source.generation] = {}
+    if type(source) is Output:
+        table, source = table.setdefault(source.function, {}), source.number
+    if source not in table and type(gxs[-1]) is not Scattered:
+        table[source] = gxs.pop()
+    else:
+        add_last(table, source, gxs)
 
 
 def propagate(
@@ -116,51 +145,70 @@ def propagate(
 ) -> tuple[dict[Source, Gradient], list[tuple[Variable, Gradient]]]:
     """Run the backward pass from the roots, each a source and its gradient; it empties the list.
 
+    A Function takes its inputs from generations before its own. So the pass goes from generation to
+    generation, the latest first, and finds every gradient complete: no heap, no sort.
     Returns the gradients that no Function took (of leaves, and of what is watched), by source, and
     those that the mode retains, with their Variables.
     """
-    table, queue = Table(), Queue()
+    ends = [source for source, _ in roots]
+    generation = max([source.generation for source in ends], default=-1)
+    tables: Tables = [None] * (generation + 2)
+    tables[-1] = {}
+    while roots:
+        source, *gxs = roots.pop()
+        add(tables, source, gxs)
     seen: dict[Source, Gradient] = {}
     retained: list[tuple[Variable, Gradient]] = []
-
-    def retain(function: Function, gys: Sequence[Gradient]) -> None:
-        for i, variable in function.live_outputs():
-            retained.append((variable, own(gys, i)))
-
-    ends = [function_of(source) for source, _ in roots]
     outlived: list[weakref.ref[Variable]] = []  # of results, by the graph behind them
-    while roots:
-        queue.push(roots[-1][0])
-        table.add(roots[-1][0], [roots.pop()[1]])
-    debug = settings().debug
-    token = differentiating.set(create_graph)
+    now = settings()
+    debug, retain, release = now.debug, mode.retain_grad, not mode.retain_graph
+    token = in_force.set(now.with_graphs if create_graph else now.without_graphs)
     try:
-        with using_config("enable_backprop", create_graph):
-            while queue:
-                function = queue.pop()
-                gys = function.take_gradients(table)
-                if gys is None:
-                    continue
+        while generation >= 0:
+            table = tables[generation]
+            if not table:
+                tables[generation] = None
+                generation -= 1
+                continue
+            function, gy = table.popitem()
+            while function is not None:
+                sources = function._sources
+                if sources is None or type(gy) is dict:
+                    gy = function.completed(gy, tables, create_graph)
+                    if gy is None:
+                        break
                 if watched:
-                    seen |= {
-                        s: gy for s, gy in zip(function.outlets, gys, strict=True) if s in watched
-                    }
+                    seen |= function.among(watched, gy)
                 if debug:
                     function.check_unchanged()
-                sources = function.sources
-                gxs = function.input_gradients(gys, create_graph)
-                mode.release(function, gys, retain)
-                function.note_outlived(outlived)
-                del gys, function  # so that what they held goes before the next rule runs
+                gxs = function.input_gradients(gy, create_graph)
+                if retain:
+                    gys, gy = (gy if type(gy) is list else [gy]), None
+                    retained += [(output, own(gys, i)) for i, output in function.live_outputs()]
+                    del gys
+                if release:
+                    function.release(outlived)
+                if (
+                    type(gxs) is np.ndarray
+                    and not table
+                    and tables[generation - 1] is None
+                    and type(sources) is not Output
+                ):
+                    function, gy = sources, gxs  # in a chain, with no detour by a table
+                    generation -= 1
+                    continue
+                if type(gxs) is not list:
+                    gxs, sources = [gxs], [sources]
+                function = gy = None  # so that what they held goes before the next rule runs
                 for source in reversed(sources):
                     if source is None or gxs[-1] is None:
                         gxs.pop()
                     else:
-                        table.add(source, gxs)
-                        queue.push(source)
+                        add(tables, source, gxs)
     finally:
-        differentiating.reset(token)
-    for end in ends:
-        if end is not None and outlived:
-            end._outlived = outlived  # so that unchain_backward finds them with no graph left
-    return table | seen, retained
+        in_force.reset(token)
+    if outlived:  # so that unchain_backward finds them with no graph left
+        for function in map(function_of, ends):
+            if function is not None:
+                function.outlived = outlived
+    return {**tables[-1], **seen} if seen else tables[-1], retained

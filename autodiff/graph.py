@@ -6,16 +6,22 @@
             weak or strong: the memory mode says which
 
 There is no other vertex. What else a Function holds (its input Variables, or just the arrays that
-its rule reads) and how long is the memory mode's business: it is asked `link` and `keep` in
-`Function._record`, and `release` in the backward pass (gradients.py).
+its rule reads) is the memory mode's business when a Function is recorded; how long it does, in the
+backward pass (gradients.py).
+
+Most operations have one input that wants a gradient, one output, and a rule that reads one array.
+So whatever a Function holds one of, it holds without a tuple around it.
 """
 
 from __future__ import annotations
 
+import threading
 import weakref
 import zlib
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from operator import itemgetter
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -28,19 +34,31 @@ from autodiff.arrays import (
     real_array,
     sum_to_shape,
 )
-from autodiff.config import Settings, settings
-from autodiff.gradients import Gradient, Scattered, Source, Table, differentiating
+from autodiff.config import Recording, settings
+from autodiff.gradients import (
+    UNTRACKED,
+    Gradient,
+    Leaf,
+    Output,
+    Scattered,
+    Source,
+    Tables,
+    add,
+)
 from autodiff.memory import Link
 from autodiff.variable import (
-    UNTRACKED,
-    Leaf,
+    NotKept,
     Operand,
     Variable,
     as_constant,
     as_variable,
-    source_of,
     unchecked,
+    wanted_source,
 )
+
+_new = object.__new__
+
+NUMBERS = frozenset((bool, int, float))  # what NumPy types weakly
 
 
 class Function:
@@ -58,26 +76,15 @@ class Function:
     Source: steps 2, 11, 12, 13, 16 and 17 of the book.
     """
 
-    __slots__ = (
-        "generation",
-        "_sources",
-        "_specs",
-        "_kept",
-        "_inputs",
-        "_links",
-        "_outlived",
-        "__weakref__",
-    )
+    __slots__ = ("generation", "_sources", "kept", "_links", "_more", "__weakref__")
 
     saves: ClassVar[tuple[int, ...] | None] = None
 
     generation: int
-    _sources: tuple[Source | None, ...] | None  # None: released
-    _specs: tuple[list[Spec], list[Spec]] | None  # of inputs and outputs; None: all as the output
-    _kept: tuple[Any, ...]  # what `saves` names, in that order
-    _inputs: tuple[Any, ...] | None  # the inputs whole, where the mode keeps them
-    _links: tuple[Link, ...]
-    _outlived: list[weakref.ref[Variable]]  # by the graph behind it, once that is released
+    _sources: Any  # a Source; of several inputs a tuple of them or None; None: released
+    kept: Any  # what `saves` names, in that order; one array without a tuple
+    _links: Any  # a Link to its output; of several outputs a tuple of them
+    _more: More | None
 
     def forward(self, *xs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
@@ -92,24 +99,33 @@ class Function:
                 f"this {type(self).__name__} has been applied already; a Function is one "
                 "application: make a new one"
             )
-        alone = len(inputs) == 1
-        arrays = [x.data if isinstance(x, Variable) else self._operand(x, alone) for x in inputs]
-        results = self._results(arrays if self.saves is not None else all_arrays(arrays))
-        now = settings()
-        if not now.mode.enable_backprop:
+        return self.apply(*inputs)
+
+    def apply(self, *inputs: Operand) -> Any:
+        """Apply an operation that was made for this: `__call__`, with no check that it was."""
+        arrays = [x._array if isinstance(x, Variable) else self.constant(x) for x in inputs]
+        if self.saves is None or len(arrays) == 1:
+            arrays = all_arrays(arrays)
+        results = self._results(arrays)
+        recording = settings().recording
+        if recording is None:
             outputs = [unchecked(y, UNTRACKED) for y in results]
-        elif not any(isinstance(x, Variable) and x.requires_grad for x in inputs):
-            outputs = [as_constant(y) for y in results]
         else:
-            outputs = self._record(now, inputs, arrays, results)
+            sources = tuple([wanted_source(x) for x in inputs])
+            if sources.count(None) == len(sources):
+                outputs = [as_constant(y) for y in results]
+            else:
+                outputs = self._record(recording, inputs, sources, arrays, results)
         return outputs if len(outputs) > 1 else outputs[0]
 
-    def _operand(self, x: Operand, alone: bool) -> Any:
+    apply_any = apply  # what subclasses with an `apply` of their own leave the rest to
+
+    def constant(self, x: Operand) -> Any:
         """What forward gets for a constant: an array, or, beside others, the number itself.
 
         So NumPy types it weakly: a number makes no float64 of a float32 array.
         """
-        if type(x) in (int, float, bool) and not alone:
+        if type(x) in NUMBERS:
             return x
         return real_array(as_array(x), f"{type(self).__name__} takes Variables, numbers or")
 
@@ -118,49 +134,95 @@ class Function:
         try:
             y = self.forward(*arrays)
         except Exception as error:
-            if any(x is None for x in arrays):
-                raise ValueError(f"{type(self).__name__} got a Variable without data") from None
-            if type(error) is not ValueError:
-                raise
-            shapes = " and ".join(str(np.shape(x)) for x in arrays)
-            raise ValueError(f"{type(self).__name__} of shapes {shapes}: {error}") from error
+            self.explain(error, arrays)
+            raise
         if type(y) is np.ndarray and y.dtype.kind == "f":
             return (y,)
         outputs = y if isinstance(y, tuple) else (y,)
-        return [real_array(as_array(y), f"{type(self).__name__}.forward returns") for y in outputs]
+        return [self.checked(y) for y in outputs]
+
+    def checked(self, y: Any) -> Array:
+        """A result of forward as an array that a Variable can hold."""
+        return real_array(as_array(y), f"{type(self).__name__}.forward returns")
+
+    def explain(self, error: Exception, arrays: Sequence[Any]) -> None:
+        """Raise what says more than an exception in forward does, if there is more to say."""
+        if any(x is None for x in arrays):
+            raise ValueError(f"{type(self).__name__} got a Variable without data") from None
+        if type(error) is ValueError:
+            shapes = " and ".join(str(np.shape(x)) for x in arrays)
+            raise ValueError(f"{type(self).__name__} of shapes {shapes}: {error}") from error
 
     def _record(
         self,
-        now: Settings,
+        recording: Recording,
         inputs: tuple[Operand, ...],
+        sources: tuple[Source | None, ...],
         arrays: Sequence[Any],
         results: Sequence[Array],
     ) -> list[Variable]:
-        """Take this application into the graph."""
-        mode = now.mode
-        sources = tuple(
-            [source_of(x) if isinstance(x, Variable) and x.requires_grad else None for x in inputs]
-        )
-        self._sources = sources
-        self.generation = max([_generation_after(source) for source in sources])
-        self._kept = self.select((*arrays, *results))
-        self._inputs = mode.keep(inputs)
-        self._specs = _specs(sources, arrays, results)
+        """Take this application into the graph; its outputs."""
+        more = self.more(recording, inputs, sources, arrays, results)
+        generation = max([source.generation for source in sources if source is not None]) + 1
+        kept = self.select(sources, (*arrays, *results))
         if len(results) == 1:
-            outputs = [unchecked(results[0], self)]
-        else:
-            outputs = [unchecked(y, (self, i)) for i, y in enumerate(results)]
-        self._links = tuple([mode.link(y) for y in outputs])
-        if now.debug:
+            return [self.recorded(recording, alone(sources), generation, kept, more, results[0])]
+        outputs = [unchecked(y, Output(self, i)) for i, y in enumerate(results)]
+        self.generation, self._sources, self.kept, self._more = (
+            generation,
+            alone(sources),
+            kept,
+            more,
+        )
+        self._links = tuple(map(recording.link, outputs))
+        if recording.debug:
             _fingerprints[self] = self._fingerprint()
         return outputs
 
-    def select(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    def more(
+        self,
+        recording: Recording,
+        inputs: tuple[Operand, ...],
+        sources: tuple[Source | None, ...],
+        arrays: Sequence[Any],
+        results: Sequence[Array],
+    ) -> More | None:
+        """What not every Function holds; None for one that does not."""
+        specs = specs_of(sources, arrays, results)
+        if recording.keeps_inputs:
+            return More(specs, inputs)
+        return None if specs is None else More(specs)
+
+    def recorded(
+        self,
+        recording: Recording,
+        sources: Source | tuple[Source | None, ...],
+        generation: int,
+        kept: Any,
+        more: More | None,
+        y: Array,
+    ) -> Variable:
+        """Its one output, this application being in the graph from now on."""
+        output = _new(Variable)
+        output._array = y
+        output._grad = output.grad_var = output.name = None
+        output.requires_grad = True
+        output._source = self
+        self.generation = generation
+        self._sources = sources
+        self.kept = kept
+        self._more = more
+        self._links = recording.link(output)
+        if recording.debug:
+            _fingerprints[self] = self._fingerprint()
+        return output
+
+    def select(self, sources: tuple[Source | None, ...], arrays: tuple[Any, ...]) -> Any:
         """Of the arrays of its inputs and outputs those that `saves` names."""
         if self.saves is None:
-            return arrays[: len(self.sources)]
+            return alone(arrays[: len(sources)])
         try:
-            return tuple([arrays[position] for position in self.saves])
+            return picker(self.saves)(arrays)
         except IndexError:
             raise ValueError(
                 f"{type(self).__name__}.saves = {self.saves}: its inputs and outputs are at "
@@ -176,14 +238,15 @@ class Function:
         Elsewhere Variables on the arrays that were kept; `data` of the others is an error.
         """
         sources = self.sources
-        if self._inputs is not None:
-            return tuple(as_variable(x) for x in self._inputs)
+        if self._more is not None and self._more.inputs is not None:
+            return tuple(as_variable(x) for x in self._more.inputs)
         return tuple(self._stand_in(i) for i in range(len(sources)))
 
     @property
     def outputs(self) -> tuple[Link, ...]:
         """A reference to each output: called, it gives the Variable, or None where it is gone."""
-        return getattr(self, "_links", ())
+        links: tuple[Link, ...] = several(getattr(self, "_links", ()))
+        return links
 
     @property
     def wanted(self) -> tuple[bool, ...]:
@@ -197,10 +260,7 @@ class Function:
         None stands for one that only the gradient of an input that wants none would read.
         Raises RuntimeError where an earlier backward has released them.
         """
-        kept = self._kept if self.sources else ()
-        if self.saves is None or not differentiating.get():
-            return kept
-        return tuple(self._as_variable(p, x) for p, x in zip(self.saves, kept, strict=True))
+        return several(self.kept) if self.sources else ()
 
     @property
     def sources(self) -> tuple[Source | None, ...]:
@@ -215,89 +275,103 @@ class Function:
                 f"an earlier backward has released this graph (here: {type(self).__name__}): give "
                 "that call retain_graph=True, or use a mode that retains graphs"
             )
-        return self._sources
+        return self._by_input()
+
+    def _by_input(self) -> tuple[Source | None, ...]:
+        sources: tuple[Source | None, ...] = several(self._sources)
+        return sources
+
+    @property
+    def is_released(self) -> bool:
+        return self._sources is None
+
+    def _position(self, i: int) -> int | None:
+        """The place of input or output i among what was kept; None where it was not."""
+        if self.saves is None:
+            return i if i < len(self.sources) else None
+        return self.saves.index(i) if i in self.saves else None
 
     def _stand_in(self, i: int) -> Variable:
         """Input i as a Variable on what was kept of it."""
-        position = i if self.saves is None else self.saves.index(i) if i in self.saves else None
-        source = self.sources[i]
-        data = None if position is None else self._kept[position]
+        place, source = self._position(i), self.sources[i]
+        data = None if place is None else several(self.kept)[place]
+        if data is None:
+            return NotKept(source)
         return unchecked(as_array(data), source, requires_grad=source is not None)
 
-    def _as_variable(self, position: int, array: Any) -> Any:
-        """What is kept from a position, as part of the graph; a number as it is."""
-        if not isinstance(array, np.ndarray):
-            return array
-        sources = self.sources
-        if position < len(sources):
-            held = self._inputs[position] if self._inputs is not None else None
-            source = sources[position]
-        else:
-            output = position - len(sources)
-            held = self._links[output]()
-            source = self if len(self._links) == 1 else (self, output)
-        if isinstance(held, Variable) and held.data is array:
-            return held
-        return unchecked(array, source, requires_grad=source is not None)
+    def release(self, outlived: list[weakref.ref[Variable]]) -> None:
+        """Let go of the graph before this Function, and of the arrays that were kept.
 
-    def release(self) -> None:
-        """Let go of the graph before this Function, and of the arrays that were kept."""
-        self._sources = self._inputs = None
-        self._kept = ()
+        Take down which of its outputs are held by somebody.
+        """
+        self._sources = self._more = None
+        self.kept = ()
+        if type(self._links) is tuple:
+            outlived += [weakref.ref(variable) for _, variable in self.live_outputs()]
+        elif (variable := self._links()) is not None:
+            outlived.append(weakref.ref(variable))
 
-    def note_outlived(self, found: list[weakref.ref[Variable]]) -> None:
-        """Take down whether its outputs are held by somebody, now that it is released."""
-        if self._sources is None:
-            found += [weakref.ref(variable) for _, variable in self.live_outputs()]
+    @property
+    def outlived(self) -> list[weakref.ref[Variable]]:
+        """Results that outlived the graph behind them, once that was released from here."""
+        return [] if self._more is None else self._more.outlived
 
-    def _end_at(self, output: int, leaf: Leaf) -> None:
+    @outlived.setter
+    def outlived(self, results: list[weakref.ref[Variable]]) -> None:
+        self._more = self._more or More()
+        self._more.outlived = results
+
+    def end_at(self, output: int, leaf: Leaf) -> None:
         """Hand gradients of an output to a Leaf from now on, not to this Function."""
-        self._links = (*self._links[:output], leaf, *self._links[output + 1 :])
-        if all(isinstance(link, Leaf) for link in self._links):
-            self.release()
+        links = self.outputs
+        self._links = alone((*links[:output], leaf, *links[output + 1 :]))
+        if all(isinstance(link, Leaf) for link in self.outputs):
+            self.release([])
 
     # The backward of one Function -----------------------------------------------------------------
 
-    @property
-    def outlets(self) -> Sequence[Source]:
-        """Its outputs, as sources."""
-        return (self,) if len(self._links) == 1 else [(self, i) for i in range(len(self._links))]
-
     def live_outputs(self) -> Iterator[tuple[int, Variable]]:
         """Those of its outputs that somebody holds and that are no leaves, with their numbers."""
-        for i, link in enumerate(self._links):
+        for i, link in enumerate(self.outputs):
             if not isinstance(link, Leaf) and (variable := link()) is not None:
                 yield i, variable
 
-    def take_gradients(self, table: Table) -> list[Gradient] | None:
-        """Its outputs' gradients, out of the table; None where no output has one.
+    def among(self, watched: frozenset[Source], gys: Any) -> dict[Source, Gradient]:
+        """The gradients of those outputs that are watched."""
+        if type(gys) is not list:
+            return {self: gys} if self in watched else {}
+        every = ((Output(self, i), gy) for i, gy in enumerate(gys))
+        return {output: gy for output, gy in every if output in watched}
+
+    def completed(self, gys: Any, tables: Tables, create_graph: bool) -> Any:
+        """The gradients of all outputs in a list; None where there is nothing to do for them.
 
         An output that was dropped or not used has zeros; the gradient of one that was unchained
-        goes to its Leaf.
+        goes to its Leaf. Raises RuntimeError where an earlier backward has released the graph.
         """
-        if len(self._links) == 1 and type(self._links[0]) is not Leaf:
-            return [table.pop(self)]
-        gys: list[Gradient] = []
-        for source, link in zip(self.outlets, self._links, strict=True):
-            gy = table.pop(source, None)
-            if gy is not None and isinstance(link, Leaf):
-                table.add(link, [gy])
-                gy = None
-            gys.append(gy)
-        if all(gy is None for gy in gys):
+        gys = gys if type(gys) is dict else {0: gys}
+        for i, link in enumerate(self.outputs):
+            if i in gys and isinstance(link, Leaf):
+                add(tables, link, [gys.pop(i)])
+        if not gys:
             return None
-        return [self._zeros(i) if gy is None else gy for i, gy in enumerate(gys)]
+        _ = self.sources  # which raises where they were released
+        return [
+            gys.pop(i) if i in gys else self._zeros(i, create_graph)
+            for i in range(len(self.outputs))
+        ]
 
-    def _zeros(self, output: int) -> Gradient:
-        assert self._specs is not None  # which holds for one output alone
-        zeros = np.zeros(*self._specs[1][output])
-        return as_constant(zeros) if differentiating.get() else zeros
+    def _zeros(self, output: int, create_graph: bool) -> Gradient:
+        assert self._more is not None and self._more.specs is not None  # as with several outputs
+        zeros = np.zeros(*self._more.specs[1][output])
+        return as_constant(zeros) if create_graph else zeros
 
-    def input_gradients(self, gys: list[Gradient], create_graph: bool) -> list[Gradient]:
-        """What the rule makes of its outputs' gradients, each in its input's shape and dtype."""
-        if create_graph and self.saves is None:
-            raise RuntimeError(f"{type(self).__name__} {_CANNOT_DIFFERENTIATE}")
-        gxs = self.backward(*gys)
+    def input_gradients(self, gys: Any, create_graph: bool) -> Any:
+        """What the rule makes of its outputs' gradients, each in its input's shape and dtype.
+
+        A list of them; of one input the gradient itself.
+        """
+        gxs = self._differentiated(gys) if create_graph else self._run(gys)
         gxs = list(gxs) if isinstance(gxs, (tuple, list)) else [gxs]
         sources = self.sources
         if len(gxs) != len(sources):
@@ -305,22 +379,60 @@ class Function:
                 f"{type(self).__name__}.backward returned {len(gxs)} gradients for "
                 f"{len(sources)} inputs"
             )
+        more, gy = self._more, gys[0] if type(gys) is list else gys
+        alike = (gy.shape, gy.dtype)
         for i, source in enumerate(sources):
             if source is None:
                 gxs[i] = None
             elif gxs[i] is not None and type(gxs[i]) is not Scattered:
-                shape, dtype = self._specs[0][i] if self._specs else (gys[0].shape, gys[0].dtype)
-                gxs[i] = self._fitted(gxs[i], i, shape, dtype, create_graph)
-        return gxs
+                spec: Any = alike if more is None or more.specs is None else more.specs[0][i]
+                gxs[i] = self.fitted(gxs[i], i, spec, create_graph)
+        return alone(gxs)
 
-    def _fitted(
-        self, gx: Any, i: int, shape: tuple[int, ...], dtype: np.dtype[Any], create_graph: bool
-    ) -> Gradient:
+    def _run(self, gys: Any) -> Any:
+        return self.backward(*gys) if type(gys) is list else self.backward(gys)
+
+    def _differentiated(self, gys: Any) -> Any:
+        """What the rule makes of Variables, what it reads being Variables, too."""
+        if self.saves is None:
+            raise RuntimeError(f"{type(self).__name__} {_CANNOT_DIFFERENTIATE}")
+        with _one_at_a_time:
+            kept = self.kept
+            variables = [
+                self._as_variable(p, x) for p, x in zip(self.saves, several(kept), strict=True)
+            ]
+            try:
+                self.kept = alone(tuple(variables))
+                return self._run(gys)
+            finally:
+                self.kept = kept
+
+    def _as_variable(self, position: int, array: Any) -> Any:
+        """What is kept from a position, as part of the graph; a number as it is."""
+        if not isinstance(array, np.ndarray):
+            return array
+        sources = self.sources
+        held: Any = None
+        if position < len(sources):
+            source = sources[position]
+            if self._more is not None and self._more.inputs is not None:
+                held = self._more.inputs[position]
+        else:
+            links = self.outputs
+            output = position - len(sources)
+            held = links[output]()
+            source = self if len(links) == 1 else Output(self, output)
+        if isinstance(held, Variable) and held.data is array:
+            return held
+        return unchecked(array, source, requires_grad=source is not None)
+
+    def fitted(self, gx: Any, i: int, spec: Spec, create_graph: bool) -> Gradient:
         """A gradient as input i needs it: summed back where it was broadcast, in its dtype."""
         if create_graph:
             gx = as_constant(gx)
         elif type(gx) is not np.ndarray:
             gx = gx.data if isinstance(gx, Variable) else np.asarray(gx)
+        shape, dtype = spec
         if gx.shape != shape:
             try:
                 gx = as_array(sum_to_shape(gx, shape))
@@ -335,7 +447,8 @@ class Function:
 
     def _fingerprint(self) -> list[int]:
         """A checksum of each array that was kept."""
-        return [zlib.crc32(np.ascontiguousarray(x).data) for x in self._kept if x is not None]
+        arrays = [x for x in several(self.kept) if x is not None]
+        return [zlib.crc32(np.ascontiguousarray(x).data) for x in arrays]
 
     def check_unchanged(self) -> None:
         """Raise RuntimeError where a kept array was changed in place since the forward."""
@@ -346,29 +459,55 @@ class Function:
             )
 
 
+class More:
+    """What just some Functions hold.
+
+    specs: shapes and dtypes of the gradients of inputs and outputs, where they are not all alike.
+    inputs: the inputs whole, where the mode keeps them.
+    outlived: results that outlived the graph behind them, once a pass from here has released that.
+    """
+
+    __slots__ = ("specs", "inputs", "outlived")
+
+    def __init__(self, specs: Specs | None = None, inputs: tuple[Any, ...] | None = None) -> None:
+        self.specs, self.inputs = specs, inputs
+        self.outlived: list[weakref.ref[Variable]] = []
+
+
+Specs: TypeAlias = "tuple[list[Spec | None], list[Spec]]"
+
 _fingerprints: weakref.WeakKeyDictionary[Function, list[int]] = weakref.WeakKeyDictionary()
+_one_at_a_time = threading.RLock()  # while a rule runs on Variables, its Function's kept are such
 _CANNOT_DIFFERENTIATE = (
     "keeps its inputs because it declares no `saves`, and so its gradient cannot be differentiated "
     "again: declare `saves`, the positions that its rule reads, and read them through self.saved"
 )
 
 
-def _generation_after(source: Source | None) -> int:
-    """The least generation of a Function that takes its input from there."""
-    if source is None:
-        return 0
-    return (source[0] if isinstance(source, tuple) else source).generation + 1
+def alone(things: Any) -> Any:
+    """One thing without the tuple or list around it; of any other number the tuple or list."""
+    return things[0] if len(things) == 1 else things
 
 
-def _specs(
+def several(things: Any) -> Any:
+    """Things in a tuple, also where it is one without."""
+    return things if type(things) is tuple else (things,)
+
+
+@cache
+def picker(positions: tuple[int, ...]) -> Callable[[tuple[Any, ...]], Any]:
+    """What takes the things at these positions from a tuple; of one position without a tuple."""
+    return itemgetter(*positions) if positions else itemgetter(slice(0))
+
+
+def specs_of(
     sources: Sequence[Source | None], arrays: Sequence[Any], results: Sequence[Array]
-) -> tuple[list[Spec], list[Spec]] | None:
+) -> Specs | None:
     """Of the gradients of inputs and outputs; None where all are like that of the only output."""
-    if len(results) == 1:
-        shape, dtype = results[0].shape, results[0].dtype
-        for source, x in zip(sources, arrays, strict=True):
-            if source is not None and (x.shape != shape or x.dtype != dtype):
-                break
-        else:
-            return None
-    return [gradient_spec(x) for x in arrays], [gradient_spec(y) for y in results]
+    of_inputs = [
+        None if source is None else gradient_spec(x)
+        for source, x in zip(sources, arrays, strict=True)
+    ]
+    of_outputs = [gradient_spec(y) for y in results]
+    alike = len(results) == 1 and all(s in (None, of_outputs[0]) for s in of_inputs)
+    return None if alike else (of_inputs, of_outputs)

@@ -1,20 +1,20 @@
 """What a computation graph keeps alive, and until when, as one value: the memory mode.
 
-The engine asks a mode three questions and reads its fields nowhere else: `link` and `keep` when a
-Function is applied, `release` when its backward is done.
+Each field is read in one place. Whether there is a graph is asked where the settings are looked up
+(config.py); how a Function refers to its outputs and what it keeps, when it is recorded (graph.py);
+what goes when its backward is done, in the backward pass (gradients.py).
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from autodiff.arrays import Array
-    from autodiff.graph import Function
     from autodiff.variable import Variable
 
 Link = Callable[[], "Variable | None"]  # called, gives the output, or None where it is gone
@@ -57,28 +57,27 @@ class MemoryMode:
 
     def changed(self, **fields: Any) -> MemoryMode:
         """This mode with some of its fields changed; None leaves one as it is."""
-        wanted = {name: value for name, value in fields.items() if value is not None}
+        wanted = {
+            name: value
+            for name, value in fields.items()
+            if value is not None and value is not getattr(self, name)
+        }
         return replace(self, **wanted) if wanted else self
 
-    def link(self, output: Variable) -> Link:
-        """How a Function refers to its output."""
-        return weakref.ref(output) if self.output_refs == "weak" else StrongLink(output)
+    @cached_property
+    def retaining_graph(self) -> MemoryMode:
+        """This mode, with edges and kept arrays that outlive backward."""
+        return self.changed(retain_graph=True)
 
-    def keep(self, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        """The inputs that a Function holds whole; None: it holds just the arrays that it saves."""
-        return inputs if self.kept == "inputs" else None
+    @property
+    def link(self) -> Callable[[Variable], Link]:
+        """How a Function refers to its output: what is called with it and gives the reference."""
+        return weakref.ref if self.output_refs == "weak" else StrongLink
 
-    def release(
-        self,
-        function: Function,
-        gys: Sequence[Array],
-        retain: Callable[[Function, Sequence[Array]], None],
-    ) -> None:
-        """What becomes of a Function, and of its outputs' gradients, when its backward is done."""
-        if self.retain_grad:
-            retain(function, gys)
-        if not self.retain_graph:
-            function.release()
+    @property
+    def keeps_inputs(self) -> bool:
+        """Whether a Function holds its inputs whole, or just the arrays that its rule declares."""
+        return self.kept == "inputs"
 
 
 AXES: Mapping[str, tuple[bool | str, ...]] = MappingProxyType(

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from autodiff.arrays import Array, as_array, gradient_dtype, own, real_array
 from autodiff.config import settings, using_config
-from autodiff.gradients import Gradient, Source, function_of, propagate
-from autodiff.memory import Link, MemoryMode
+from autodiff.gradients import (
+    UNTRACKED,
+    Gradient,
+    Leaf,
+    Output,
+    Source,
+    function_of,
+    propagate,
+)
+from autodiff.memory import MemoryMode
 
 if TYPE_CHECKING:
     from autodiff.graph import Function
@@ -39,7 +47,7 @@ class Variable:
     __array_priority__ = 200
     __hash__ = object.__hash__
 
-    _array: Array | None
+    _array: Any  # an ndarray, or None
     _grad: Array | None
     grad_var: Variable | None  # the gradient as a Variable, after backward(create_graph=True)
     name: str | None
@@ -57,13 +65,7 @@ class Variable:
     @property
     def data(self) -> Any:
         """The array. Assigning it replaces the array and leaves every graph as it is."""
-        try:
-            return self._array
-        except AttributeError:
-            raise RuntimeError(
-                "this input's data was not kept: the Function's rule does not read it. Under "
-                "kept='inputs' (modes step16 to step18) Functions hold their inputs whole"
-            ) from None
+        return self._array
 
     @data.setter
     def data(self, data: Any) -> None:
@@ -112,7 +114,7 @@ class Variable:
 
     def set_creator(self, function: Function, output: int = 0) -> None:
         """Say which Function made this Variable, as which of its outputs."""
-        self._source = (function, output) if len(function.outputs) > 1 else function
+        self._source = Output(function, output) if len(function.outputs) > 1 else function
 
     def cleargrad(self) -> None:
         """Forget the gradient. Source: step 14 of the book."""
@@ -128,8 +130,8 @@ class Variable:
         if function_of(source) is None:
             return
         self._source = leaf = Leaf(self)
-        function, output = source if isinstance(source, tuple) else (source, 0)
-        function._end_at(output, leaf)  # type: ignore[union-attr]
+        function, output = source if type(source) is Output else (source, 0)
+        function.end_at(output, leaf)  # type: ignore[union-attr]
 
     def unchain_backward(self) -> None:
         """Make this Variable, and every other that it was computed from, a leaf.
@@ -143,18 +145,18 @@ class Variable:
             function = stack.pop()
             if function is None:
                 continue
-            if function._sources is None:  # a backward has released the graph behind it
-                for outlived in getattr(function, "_outlived", ()):
+            if function.is_released:  # a backward has released the graph behind it
+                for outlived in function.outlived:
                     if (variable := outlived()) is not None:
                         variable.unchain()
                 continue
-            before = {function_of(source) for source in function._sources} - found
+            before = {function_of(source) for source in function.sources} - found
             found |= before
             stack.extend(before)
-            for output, link in enumerate(function._links):
+            for output, link in enumerate(function.outputs):
                 variable = link()
                 if variable is None:
-                    function._end_at(output, Leaf(None))
+                    function.end_at(output, Leaf(None))
                 else:
                     variable.unchain()
 
@@ -186,17 +188,16 @@ class Variable:
         ]
         del seed, source
         gradients, retained = propagate(roots, mode, create_graph)
-        owners = [(leaf(), leaf) for leaf in gradients if isinstance(leaf, Leaf)]
+        leaves: Any = gradients  # nothing else being watched
+        owners = [(owner, leaf) for leaf in leaves if (owner := leaf()) is not None]
         for owner, leaf in owners:
-            if owner is not None:
-                owner._check_shape(gradients[leaf])  # before any gradient is added
+            owner._check_shape(gradients[leaf])  # before any gradient is added
         if (result := root()) is not None:
             result._grad = None
         for variable, gradient in retained:
             variable._add_gradient(gradient)
         for owner, leaf in owners:
-            if owner is not None:
-                owner._add_gradient(own(gradients, leaf))
+            owner._add_gradient(own(gradients, leaf))
             del gradients[leaf]
 
     def _root(self) -> Source:
@@ -217,10 +218,12 @@ class Variable:
         return source
 
     def _ones(self) -> Array:
-        return np.ones(self.data.shape, gradient_dtype(self.data.dtype))
+        ones: Array = np.empty(self._array.shape, gradient_dtype(self._array.dtype))
+        ones.fill(1)
+        return ones
 
     def _check_shape(self, gradient: Gradient) -> None:
-        if self.data.shape != gradient.shape:
+        if self._array.shape != gradient.shape:
             raise RuntimeError(
                 f"a gradient of shape {gradient.shape} for data of shape {self.data.shape}: data "
                 "was replaced by an array of another shape between forward and backward"
@@ -345,11 +348,13 @@ def _leaf(
     return variable
 
 
+_new = object.__new__
+
+
 def unchecked(data: Any, source: Source | None, requires_grad: bool = True) -> Variable:
-    """A Variable on data that needs no check; data that is None is left out, and so unreadable."""
-    variable = Variable.__new__(Variable)
-    if data is not None:
-        variable._array = data
+    """A Variable on data that needs no check."""
+    variable = _new(Variable)
+    variable._array = data
     variable._grad = variable.grad_var = variable.name = None
     variable.requires_grad = requires_grad
     variable._source = source
@@ -361,25 +366,22 @@ def as_constant(x: Any) -> Variable:
     return x if isinstance(x, Variable) else unchecked(as_array(x), None, requires_grad=False)
 
 
-class Leaf:
-    """Where a graph ends: a Variable that nobody made, referred to weakly; called, it gives it."""
+class NotKept(Variable):
+    """An input of a Function whose data its rule does not read, and so was not kept."""
 
-    __slots__ = ("_variable", "untracked")
-    generation: ClassVar[int] = -1  # before every Function
+    __slots__ = ()
 
-    def __init__(self, variable: Variable | None, untracked: bool = False) -> None:
-        self._variable: Link = _nobody if variable is None else weakref.ref(variable)
-        self.untracked = untracked  # a result that was computed without a graph
+    def __init__(self, source: Source | None) -> None:
+        self._grad = self.grad_var = self.name = None
+        self.requires_grad = source is not None
+        self._source = source
 
-    def __call__(self) -> Variable | None:
-        return self._variable()
-
-
-def _nobody() -> None:
-    """The link to a Variable that is gone."""
-
-
-UNTRACKED = Leaf(None, untracked=True)  # the source of every result under no_grad, until it is used
+    @property
+    def _array(self) -> Any:
+        raise RuntimeError(
+            "this input's data was not kept: the Function's rule does not read it. Under "
+            "kept='inputs' (modes step16 to step18) Functions hold their inputs whole"
+        )
 
 
 def source_of(variable: Variable) -> Source:
@@ -388,6 +390,11 @@ def source_of(variable: Variable) -> Source:
     if source is None or source is UNTRACKED:
         source = variable._source = Leaf(variable, untracked=source is UNTRACKED)
     return source
+
+
+def wanted_source(x: Any) -> Source | None:
+    """Where the gradient of an operand goes; None where it wants none."""
+    return source_of(x) if isinstance(x, Variable) and x.requires_grad else None
 
 
 def _backward_mode(
@@ -399,9 +406,12 @@ def _backward_mode(
             "create_graph=True makes a graph out of this one, so this one must stay: "
             "leave out retain_graph=False"
         )
-    return settings().mode.changed(
-        retain_grad=retain_grad, retain_graph=create_graph or retain_graph
-    )
+    mode = settings().mode
+    if retain_grad is retain_graph is None and not create_graph:
+        return mode
+    if create_graph:
+        return mode.retaining_graph.changed(retain_grad=retain_grad)
+    return mode.changed(retain_grad=retain_grad, retain_graph=retain_graph)
 
 
 def _variables(given: Any) -> list[Variable]:

@@ -27,7 +27,7 @@ AUTODIFF = {
     "gradients": {"arrays", "config", "memory"},
     "variable": {"arrays", "config", "gradients", "memory"},
     "graph": {"arrays", "config", "gradients", "memory", "variable"},
-    "functions": {"arrays", "gradients", "graph", "variable"},
+    "functions": {"arrays", "config", "gradients", "graph", "variable"},
     "checkpoint": {"config", "gradients", "graph", "variable"},
     "gradcheck": {"arrays", "config", "variable"},
     "derivatives": {"arrays", "config", "gradients", "variable"},
@@ -183,11 +183,7 @@ def test_no_room_is_a_drawer() -> None:
             assert path.stem not in drawers, path
 
 
-def test_the_memory_mode_is_read_in_its_own_room_only() -> None:
-    """Its fields mean something in memory.py; elsewhere the mode is asked.
-
-    `enable_backprop` is the question whether there is a graph at all, asked once.
-    """
+def test_each_field_of_the_memory_mode_is_read_in_one_place() -> None:
     read: dict[str, list[str]] = {}
     for room, files in rooms("autodiff").items():
         for path in files:
@@ -195,25 +191,17 @@ def test_the_memory_mode_is_read_in_its_own_room_only() -> None:
                 if (
                     isinstance(node, ast.Attribute)
                     and node.attr in AXES
-                    and ast.unparse(node.value).split(".")[-1] in ("mode", "self", "settings()")
+                    and ast.unparse(node.value).split(".")[-1]
+                    in ("mode", "self" if room == "memory" else "mode")
                 ):
                     read.setdefault(node.attr, []).append(room)
-    assert read.pop("enable_backprop") == ["graph"]
-    assert {room for rooms_ in read.values() for room in rooms_} == {"memory"}
-    assert all(len(places) == 1 for places in read.values())
-
-
-def test_the_mode_is_asked_in_three_places() -> None:
-    asked = [
-        node.func.attr
-        for files in rooms("autodiff").values()
-        for path in files
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and ast.unparse(node.func.value) == "mode"
-    ]
-    assert sorted(asked) == ["keep", "link", "release"]
+    assert read == {
+        "enable_backprop": ["config"],  # is there a graph at all?
+        "output_refs": ["memory"],  # link
+        "kept": ["memory"],  # keep
+        "retain_grad": ["gradients"],  # release
+        "retain_graph": ["gradients"],
+    }
 
 
 def test_exports_are_sorted_and_there() -> None:

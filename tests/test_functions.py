@@ -32,6 +32,7 @@ from autodiff import (
 )
 from autodiff.arrays import gradient_dtype
 from autodiff.functions import elementwise, losses, products, reductions, shapes, sliding
+from autodiff.functions.arity import Binary, Unary
 from autodiff.functions.numpy_protocol import OPERATIONS
 from autodiff.functions.per_input import PerInput
 
@@ -580,7 +581,15 @@ def each(rows: Sequence[Row] = ROWS) -> pytest.MarkDecorator:
 # Properties ---------------------------------------------------------------------------------------
 
 
-FAMILIES = {PerInput, R.Reduction, R.Extreme, S.Indexed, W.Sliding}  # what Functions have in common
+FAMILIES = {
+    Unary,
+    Binary,
+    PerInput,
+    R.Reduction,
+    R.Extreme,
+    S.Indexed,
+    W.Sliding,
+}  # what Functions have in common
 
 
 def below(cls: type[Function]) -> set[type[Function]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import sys
 import tracemalloc
 import weakref
 from collections.abc import Callable, Iterator
@@ -370,23 +371,49 @@ def test_retained_gradients_belong_to_their_variables() -> None:
     assert b.grad is None
 
 
-# The three questions ------------------------------------------------------------------------------
+# The size of the graph ----------------------------------------------------------------------------
 
 
-def test_the_engine_asks_link_keep_and_release_and_nothing_else(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    asked: list[str] = []
-    for name in ("link", "keep", "release"):
-        ask = getattr(MemoryMode, name)
+def growth(operation: Callable[[Variable], Variable], arrays: int) -> tuple[float, float]:
+    """Bytes and objects that the collector tracks, per operation, while the last result is held.
 
-        def spy(*args: object, name: str = name, ask: Callable[..., object] = ask) -> object:
-            asked.append(name)
-            return ask(*args)
+    arrays: how many each operation saves; they are left out.
+    """
+    x, operations = Variable(np.full(1, 0.5)), 1_000
 
-        monkeypatch.setattr(MemoryMode, name, spy)
+    def chain() -> Variable:
+        y = x
+        for _ in range(operations):
+            y = operation(y)
+        return y
+
     with using_mode("lean"):
-        y = ad.sin(Variable(np.ones(3)))
-        assert asked == ["keep", "link"]
-        y.backward()
-    assert asked == ["keep", "link", "release"]
+        chain()  # what the first run makes and keeps is none of the graph's
+        objects = len(gc.get_objects())
+        y = chain()
+        objects = len(gc.get_objects()) - objects
+        del y
+        with traced() as bytes_now:
+            before = bytes_now()
+            y = chain()
+            size = bytes_now() - before
+        del y
+    return size / operations - arrays * sys.getsizeof(x.data), objects / operations
+
+
+@pytest.mark.parametrize(
+    ("operation", "arrays"), [(ad.sin, 1), (ad.tanh, 1), (ad.neg, 0), (lambda y: y + 1, 0)]
+)
+def test_an_operation_is_two_objects_and_some_200_bytes(
+    operation: Callable[[Variable], Variable], arrays: int, collector_off: None
+) -> None:
+    """The Function, its weak reference to its output, and the number of its generation."""
+    size, objects = growth(operation, arrays)
+    assert size < 230
+    assert objects < 2.01
+
+
+def test_a_number_that_the_rule_reads_is_kept_in_a_tuple(collector_off: None) -> None:
+    size, objects = growth(lambda y: y * 0.5, 0)
+    assert size < 290
+    assert objects < 3.01

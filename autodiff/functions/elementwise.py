@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from autodiff.arrays import gradient_dtype
+from autodiff.arrays import taken_from, times
+from autodiff.functions.arity import Binary, Unary
 from autodiff.functions.numpy_protocol import implements
 from autodiff.functions.per_input import PerInput
-from autodiff.graph import Function
+from autodiff.graph import NUMBERS, Function
 from autodiff.variable import Operand, Variable
 
 __all__ = [
@@ -48,14 +49,13 @@ __all__ = [
 ]
 
 
-class Add(PerInput):
+class Add(Binary):
     """y = x0 + x1."""
 
     __slots__ = ()
     reads = ((), ())
 
-    def forward(self, x0: Any, x1: Any) -> Any:
-        return np.add(x0, x1)
+    forward = np.add
 
     def grad0(self, gy: Any) -> Any:
         return gy
@@ -67,17 +67,16 @@ class Add(PerInput):
 @implements(np.add)
 def add(x0: Operand, x1: Operand) -> Variable:
     """x0 + x1. Source: step 11 of the book."""
-    return Add()(x0, x1)
+    return Add().apply(x0, x1)
 
 
-class Sub(PerInput):
+class Sub(Binary):
     """y = x0 - x1."""
 
     __slots__ = ()
     reads = ((), ())
 
-    def forward(self, x0: Any, x1: Any) -> Any:
-        return np.subtract(x0, x1)
+    forward = np.subtract
 
     def grad0(self, gy: Any) -> Any:
         return gy
@@ -89,7 +88,7 @@ class Sub(PerInput):
 @implements(np.subtract)
 def sub(x0: Operand, x1: Operand) -> Variable:
     """x0 - x1. Source: step 22 of the book."""
-    return Sub()(x0, x1)
+    return Sub().apply(x0, x1)
 
 
 def rsub(x0: Operand, x1: Operand) -> Variable:
@@ -97,55 +96,50 @@ def rsub(x0: Operand, x1: Operand) -> Variable:
     return sub(x1, x0)
 
 
-class Mul(PerInput):
+class Mul(Binary):
     """y = x0 x1."""
 
     __slots__ = ()
     reads = ((1,), (0,))
 
-    def forward(self, x0: Any, x1: Any) -> Any:
-        return np.multiply(x0, x1)
+    forward = np.multiply
 
     def grad0(self, gy: Any) -> Any:
-        _, x1 = self.saved
+        _, x1 = self.kept
         return gy * x1
 
     def grad1(self, gy: Any) -> Any:
-        x0, _ = self.saved
+        x0, _ = self.kept
         return gy * x0
 
 
 @implements(np.multiply)
 def mul(x0: Operand, x1: Operand) -> Variable:
     """x0 x1. Source: step 20 of the book."""
-    return Mul()(x0, x1)
+    return Mul().apply(x0, x1)
 
 
-class Div(PerInput):
+class Div(Binary):
     """y = x0 / x1.  dy/dx1 = -y / x1."""
 
     __slots__ = ()
     reads = ((1,), (1, 2))
 
-    def forward(self, x0: Any, x1: Any) -> Any:
-        return np.divide(x0, x1)
+    forward = np.divide
 
     def grad0(self, gy: Any) -> Any:
-        x1, _ = self.saved
+        x1, _ = self.kept
         return gy / x1
 
     def grad1(self, gy: Any) -> Any:
-        x1, y = self.saved
-        gx = -gy
-        gx *= y
-        gx /= x1
-        return gx
+        x1, y = self.kept
+        return times(times(gy / x1, y), -1)
 
 
 @implements(np.divide)
 def div(x0: Operand, x1: Operand) -> Variable:
     """x0 / x1. Source: step 22 of the book."""
-    return Div()(x0, x1)
+    return Div().apply(x0, x1)
 
 
 def rdiv(x0: Operand, x1: Operand) -> Variable:
@@ -153,14 +147,13 @@ def rdiv(x0: Operand, x1: Operand) -> Variable:
     return div(x1, x0)
 
 
-class Neg(Function):
+class Neg(Unary):
     """y = -x."""
 
     __slots__ = ()
     saves = ()
 
-    def forward(self, x: Any) -> Any:
-        return np.negative(x)
+    forward = np.negative
 
     def backward(self, gy: Any) -> Any:
         return -gy
@@ -169,10 +162,10 @@ class Neg(Function):
 @implements(np.negative)
 def neg(x: Operand) -> Variable:
     """-x. Source: step 22 of the book."""
-    return Neg()(x)
+    return Neg().apply(x)
 
 
-class Pow(PerInput):
+class Pow(Binary):
     """y = x0 ** x1.  dy/dx0 = x1 x0 ** (x1 - 1), 0 at 0 ** 0;  dy/dx1 = y log x0, 0 at 0."""
 
     __slots__ = ()
@@ -182,33 +175,30 @@ class Pow(PerInput):
         return x0**x1
 
     def grad0(self, gy: Any) -> Any:
-        x0, x1, _ = self.saved
-        gx = gy * x1
-        gx *= x0 ** _lowered(x0, x1)
-        return gx
+        x0, x1, _ = self.kept
+        if type(x1) in NUMBERS:
+            return times(gy * (x0 if x1 == 2 else x0 ** (x1 - 1 if x1 else 1)), x1)
+        return times(gy * x0 ** _lowered(x0, x1, gy.dtype), x1)
 
     def grad1(self, gy: Any) -> Any:
-        x0, _, y = self.saved
-        gx = np.log(np.where(np.equal(x0, 0), 1, x0))
-        gx = gx * y
-        return gx * gy
+        x0, _, y = self.kept
+        slope = np.log(np.where(np.equal(x0, 0), 1, x0))
+        return times(gy * y, float(slope) if type(x0) in NUMBERS else slope)
 
 
-def _lowered(x0: Any, x1: Any) -> Any:
+def _lowered(x0: Any, x1: Any, dtype: np.dtype[Any]) -> Any:
     """x1 - 1; but 1 for 0 ** 0, where 0 ** -1 would be infinite and its factor, x1, is 0.
 
-    An array of them is one of floats: integers have no negative powers.
+    Of floats: integers have no negative powers.
     """
-    if isinstance(x1, (int, float)):
-        return x1 - 1 if x1 else 1
     both = np.equal(x0, 0) & np.equal(x1, 0)
-    return x1 - np.where(both, -1, 1).astype(gradient_dtype(x1.dtype))
+    return x1 - np.where(both, -1, 1).astype(dtype)
 
 
 @implements(np.power)
 def pow(x0: Operand, x1: Operand) -> Variable:
     """x0 ** x1; the exponent may be a Variable, too. Source: step 22 of the book."""
-    return Pow()(x0, x1)
+    return Pow().apply(x0, x1)
 
 
 def rpow(x0: Operand, x1: Operand) -> Variable:
@@ -216,203 +206,169 @@ def rpow(x0: Operand, x1: Operand) -> Variable:
     return pow(x1, x0)
 
 
-class Square(Function):
+class Square(Unary):
     """y = x ** 2.  dy/dx = 2 x."""
 
     __slots__ = ()
     saves = (0,)
 
-    def forward(self, x: Any) -> Any:
-        return np.square(x)
+    forward = np.square
 
     def backward(self, gy: Any) -> Any:
-        (x,) = self.saved
-        gx = gy * x
-        gx *= 2
-        return gx
+        return times(gy * self.kept, 2)
 
 
 @implements(np.square)
 def square(x: Operand) -> Variable:
     """x ** 2. Source: step 9 of the book."""
-    return Square()(x)
+    return Square().apply(x)
 
 
-class Exp(Function):
+class Exp(Unary):
     """y = e ** x.  dy/dx = y."""
 
     __slots__ = ()
     saves = (1,)
 
-    def forward(self, x: Any) -> Any:
-        return np.exp(x)
+    forward = np.exp
 
     def backward(self, gy: Any) -> Any:
-        (y,) = self.saved
-        return gy * y
+        return gy * self.kept
 
 
 @implements(np.exp)
 def exp(x: Operand) -> Variable:
     """e ** x. Source: step 9 of the book."""
-    return Exp()(x)
+    return Exp().apply(x)
 
 
-class Log(Function):
+class Log(Unary):
     """y = log x, to base e.  dy/dx = 1 / x."""
 
     __slots__ = ()
     saves = (0,)
 
-    def forward(self, x: Any) -> Any:
-        return np.log(x)
+    forward = np.log
 
     def backward(self, gy: Any) -> Any:
-        (x,) = self.saved
-        return gy / x
+        return gy / self.kept
 
 
 @implements(np.log)
 def log(x: Operand) -> Variable:
     """The natural logarithm of x."""
-    return Log()(x)
+    return Log().apply(x)
 
 
-class Sqrt(Function):
+class Sqrt(Unary):
     """y = x ** (1/2).  dy/dx = 1 / (2 y)."""
 
     __slots__ = ()
     saves = (1,)
 
-    def forward(self, x: Any) -> Any:
-        return np.sqrt(x)
+    forward = np.sqrt
 
     def backward(self, gy: Any) -> Any:
-        (y,) = self.saved
-        gx = gy / y
-        gx *= 0.5
-        return gx
+        return times(gy / self.kept, 0.5)
 
 
 @implements(np.sqrt)
 def sqrt(x: Operand) -> Variable:
     """The square root of x."""
-    return Sqrt()(x)
+    return Sqrt().apply(x)
 
 
-class Abs(Function):
+class Abs(Unary):
     """y = |x|.  dy/dx = sign x, 0 at 0."""
 
     __slots__ = ()
     saves = (0,)
 
-    def forward(self, x: Any) -> Any:
-        return np.absolute(x)
+    forward = np.absolute
 
     def backward(self, gy: Any) -> Any:
-        (x,) = self.saved
-        return gy * np.sign(x)
+        return gy * np.sign(self.kept)
 
 
 @implements(np.absolute)
 def abs(x: Operand) -> Variable:
     """|x|; its gradient at 0 is 0."""
-    return Abs()(x)
+    return Abs().apply(x)
 
 
-class Sin(Function):
+class Sin(Unary):
     """y = sin x.  dy/dx = cos x."""
 
     __slots__ = ()
     saves = (0,)
 
-    def forward(self, x: Any) -> Any:
-        return np.sin(x)
+    forward = np.sin
 
     def backward(self, gy: Any) -> Any:
-        (x,) = self.saved
-        gx = np.cos(x)
-        gx *= gy
-        return gx
+        return times(np.cos(self.kept), gy)
 
 
 @implements(np.sin)
 def sin(x: Operand) -> Variable:
     """The sine of x, in radians."""
-    return Sin()(x)
+    return Sin().apply(x)
 
 
-class Cos(Function):
+class Cos(Unary):
     """y = cos x.  dy/dx = -sin x."""
 
     __slots__ = ()
     saves = (0,)
 
-    def forward(self, x: Any) -> Any:
-        return np.cos(x)
+    forward = np.cos
 
     def backward(self, gy: Any) -> Any:
-        (x,) = self.saved
-        gx = np.sin(x)
-        gx *= gy
-        gx *= -1
-        return gx
+        return times(times(np.sin(self.kept), gy), -1)
 
 
 @implements(np.cos)
 def cos(x: Operand) -> Variable:
     """The cosine of x, in radians."""
-    return Cos()(x)
+    return Cos().apply(x)
 
 
-class Tan(Function):
+class Tan(Unary):
     """y = tan x.  dy/dx = 1 + y ** 2."""
 
     __slots__ = ()
     saves = (1,)
 
-    def forward(self, x: Any) -> Any:
-        return np.tan(x)
+    forward = np.tan
 
     def backward(self, gy: Any) -> Any:
-        (y,) = self.saved
-        gx = np.square(y)
-        gx += 1
-        gx *= gy
-        return gx
+        return times(taken_from(1, times(np.square(self.kept), -1)), gy)
 
 
 @implements(np.tan)
 def tan(x: Operand) -> Variable:
     """The tangent of x, in radians."""
-    return Tan()(x)
+    return Tan().apply(x)
 
 
-class Tanh(Function):
+class Tanh(Unary):
     """y = tanh x.  dy/dx = 1 - y ** 2."""
 
     __slots__ = ()
     saves = (1,)
 
-    def forward(self, x: Any) -> Any:
-        return np.tanh(x)
+    forward = np.tanh
 
     def backward(self, gy: Any) -> Any:
-        (y,) = self.saved
-        gx = np.square(y)
-        gx *= -1
-        gx += 1
-        gx *= gy
-        return gx
+        return times(taken_from(1, np.square(self.kept)), gy)
 
 
 @implements(np.tanh)
 def tanh(x: Operand) -> Variable:
     """The hyperbolic tangent of x."""
-    return Tanh()(x)
+    return Tanh().apply(x)
 
 
-class Sigmoid(Function):
+class Sigmoid(Unary):
     """y = 1 / (1 + e ** -x), by way of tanh, which does not overflow.  dy/dx = y (1 - y)."""
 
     __slots__ = ()
@@ -426,19 +382,16 @@ class Sigmoid(Function):
         return y
 
     def backward(self, gy: Any) -> Any:
-        (y,) = self.saved
-        gx = 1 - y
-        gx *= y
-        gx *= gy
-        return gx
+        y = self.kept
+        return times(times(1 - y, y), gy)
 
 
 def sigmoid(x: Operand) -> Variable:
     """1 / (1 + e ** -x)."""
-    return Sigmoid()(x)
+    return Sigmoid().apply(x)
 
 
-class ReLU(Function):
+class ReLU(Unary):
     """y = max(x, 0).  dy/dx = 1 where y > 0, else 0."""
 
     __slots__ = ()
@@ -448,16 +401,15 @@ class ReLU(Function):
         return np.maximum(x, 0)
 
     def backward(self, gy: Any) -> Any:
-        (y,) = self.saved
-        return gy * (y > 0)
+        return gy * (self.kept > 0)
 
 
 def relu(x: Operand) -> Variable:
     """max(x, 0); its gradient at 0 is 0."""
-    return ReLU()(x)
+    return ReLU().apply(x)
 
 
-class LeakyReLU(Function):
+class LeakyReLU(Unary):
     """y = x where x > 0, else slope x."""
 
     __slots__ = ("slope",)
@@ -470,64 +422,61 @@ class LeakyReLU(Function):
         return np.where(x > 0, x, self.slope * x)
 
     def backward(self, gy: Any) -> Any:
-        (x,) = self.saved
-        return np.where(x > 0, gy, self.slope * gy)
+        return np.where(self.kept > 0, gy, self.slope * gy)
 
 
 def leaky_relu(x: Operand, slope: float = 0.2) -> Variable:
     """x where it is positive, else slope x."""
-    return LeakyReLU(slope)(x)
+    return LeakyReLU(slope).apply(x)
 
 
-class Maximum(PerInput):
+class Maximum(Binary):
     """y = max(x0, x1).  The larger has gradient 1, each of two equals 1/2."""
 
     __slots__ = ()
     reads = ((0, 1), (0, 1))
 
-    def forward(self, x0: Any, x1: Any) -> Any:
-        return np.maximum(x0, x1)
+    forward = np.maximum
 
     def grad0(self, gy: Any) -> Any:
-        x0, x1 = self.saved
+        x0, x1 = self.kept
         return np.where(np.equal(x0, x1), 0.5 * gy, gy * np.greater(x0, x1))
 
     def grad1(self, gy: Any) -> Any:
-        x0, x1 = self.saved
+        x0, x1 = self.kept
         return np.where(np.equal(x0, x1), 0.5 * gy, gy * np.less(x0, x1))
 
 
 @implements(np.maximum)
 def maximum(x0: Operand, x1: Operand) -> Variable:
     """The larger of x0 and x1; where they are equal, each has half of the gradient."""
-    return Maximum()(x0, x1)
+    return Maximum().apply(x0, x1)
 
 
-class Minimum(PerInput):
+class Minimum(Binary):
     """y = min(x0, x1).  The smaller has gradient 1, each of two equals 1/2."""
 
     __slots__ = ()
     reads = ((0, 1), (0, 1))
 
-    def forward(self, x0: Any, x1: Any) -> Any:
-        return np.minimum(x0, x1)
+    forward = np.minimum
 
     def grad0(self, gy: Any) -> Any:
-        x0, x1 = self.saved
+        x0, x1 = self.kept
         return np.where(np.equal(x0, x1), 0.5 * gy, gy * np.less(x0, x1))
 
     def grad1(self, gy: Any) -> Any:
-        x0, x1 = self.saved
+        x0, x1 = self.kept
         return np.where(np.equal(x0, x1), 0.5 * gy, gy * np.greater(x0, x1))
 
 
 @implements(np.minimum)
 def minimum(x0: Operand, x1: Operand) -> Variable:
     """The smaller of x0 and x1; where they are equal, each has half of the gradient."""
-    return Minimum()(x0, x1)
+    return Minimum().apply(x0, x1)
 
 
-class Clip(Function):
+class Clip(Unary):
     """y = x within [low, high], the nearer bound outside.  dy/dx = 1 within, else 0."""
 
     __slots__ = ("high", "low")
@@ -540,7 +489,7 @@ class Clip(Function):
         return np.clip(x, self.low, self.high)
 
     def backward(self, gy: Any) -> Any:
-        (x,) = self.saved
+        x = self.kept
         low = -np.inf if self.low is None else self.low
         high = np.inf if self.high is None else self.high
         return gy * ((x >= low) & (x <= high))
@@ -550,7 +499,7 @@ class Clip(Function):
 def clip(x: Operand, a_min: Operand | None = None, a_max: Operand | None = None) -> Variable:
     """x, but no less than a_min and no more than a_max; None for no bound."""
     if all(bound is None or isinstance(bound, (int, float)) for bound in (a_min, a_max)):
-        return Clip(a_min, a_max)(x)
+        return Clip(a_min, a_max).apply(x)
     raised = x if a_min is None else maximum(x, a_min)
     return minimum(raised, np.inf if a_max is None else a_max)
 
@@ -568,18 +517,18 @@ class Where(PerInput):
         return None
 
     def grad1(self, gy: Any) -> Any:
-        (condition,) = self.saved
+        condition = self.kept
         return np.where(condition, gy, 0)
 
     def grad2(self, gy: Any) -> Any:
-        (condition,) = self.saved
+        condition = self.kept
         return np.where(condition, 0, gy)
 
 
 @implements(np.where)
 def where(condition: Operand, x0: Operand, x1: Operand) -> Variable:
     """x0 where the condition holds, else x1; the condition has no gradient."""
-    return Where()(condition, x0, x1)
+    return Where().apply(condition, x0, x1)
 
 
 class AsType(Function):
@@ -600,4 +549,4 @@ class AsType(Function):
 
 def astype(x: Operand, dtype: DTypeLike) -> Variable:
     """x in another dtype; its gradient comes back in its own."""
-    return AsType(dtype)(x)
+    return AsType(dtype).apply(x)

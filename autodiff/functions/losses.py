@@ -34,7 +34,7 @@ class Softmax(Function):
         return y
 
     def backward(self, gy: Any) -> Any:
-        (y,) = self.saved
+        y = self.kept
         gx = gy - np.sum(gy * y, axis=self.axis, keepdims=True)
         gx *= y
         return gx
@@ -42,7 +42,7 @@ class Softmax(Function):
 
 def softmax(x: Operand, axis: int = -1) -> Variable:
     """e ** x, as parts of its sum along an axis."""
-    return Softmax(axis)(x)
+    return Softmax(axis).apply(x)
 
 
 class LogSoftmax(Function):
@@ -61,7 +61,7 @@ class LogSoftmax(Function):
         return y
 
     def backward(self, gy: Any) -> Any:
-        (y,) = self.saved
+        y = self.kept
         gx = np.exp(y)
         gx *= -np.sum(gy, axis=self.axis, keepdims=True)
         gx += gy
@@ -70,7 +70,7 @@ class LogSoftmax(Function):
 
 def log_softmax(x: Operand, axis: int = -1) -> Variable:
     """The logarithm of softmax."""
-    return LogSoftmax(axis)(x)
+    return LogSoftmax(axis).apply(x)
 
 
 class SoftmaxCrossEntropy(Function):
@@ -87,7 +87,7 @@ class SoftmaxCrossEntropy(Function):
         return np.mean(log_sum - x[np.arange(len(t)), t])
 
     def backward(self, gy: Any) -> Any:
-        x, t = self.saved
+        x, t = self.kept
         x = _floats(x)
         one_hot = np.zeros(x.shape, x.dtype)
         one_hot[np.arange(len(t)), t.data if isinstance(t, Variable) else t] = 1
@@ -116,7 +116,7 @@ def softmax_cross_entropy(x: Operand, t: Operand) -> Variable:
     Raises ValueError for other shapes, and for a class that there is not.
     Source: step 47 of the book.
     """
-    return SoftmaxCrossEntropy()(x, t)
+    return SoftmaxCrossEntropy().apply(x, t)
 
 
 class MeanSquaredError(PerInput):
@@ -131,13 +131,13 @@ class MeanSquaredError(PerInput):
         return np.mean(np.square(_difference(x0, x1)))
 
     def grad0(self, gy: Any) -> Any:
-        x0, x1 = self.saved
+        x0, x1 = self.kept
         gx = _difference(x0, x1)
         gx *= gy * (2 / (x0.size or 1))
         return gx
 
     def grad1(self, gy: Any) -> Any:
-        x0, x1 = self.saved
+        x0, x1 = self.kept
         gx = _difference(x1, x0)
         gx *= gy * (2 / (x1.size or 1))
         return gx
@@ -152,4 +152,4 @@ def mean_squared_error(x0: Operand, x1: Operand) -> Variable:
 
     Raises ValueError for two shapes. Source: step 42 of the book, which divides by the length only.
     """
-    return MeanSquaredError()(x0, x1)
+    return MeanSquaredError().apply(x0, x1)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any, ClassVar
 
-from autodiff.graph import Function
+from autodiff.gradients import Source
+from autodiff.graph import Function, picker
 
 
 class PerInput(Function):
@@ -25,12 +28,22 @@ class PerInput(Function):
         cls.saves = tuple(sorted({position for part in cls.reads for position in part}))
         cls.parts = tuple(f"grad{i}" for i in range(len(cls.reads)))
 
-    def select(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
-        read = {p for part, want in zip(self.reads, self.wanted, strict=True) if want for p in part}
-        return tuple([arrays[p] if p in read else None for p in self.saves or ()])
+    def select(self, sources: tuple[Source | None, ...], arrays: tuple[Any, ...]) -> Any:
+        wanted = tuple([source is not None for source in sources])
+        return pickers(self.reads, wanted)((*arrays, None))
 
     def backward(self, gy: Any) -> Any:
         return [
             getattr(self, part)(gy) if want else None
             for part, want in zip(self.parts, self.wanted, strict=True)
         ]
+
+
+@cache
+def pickers(
+    reads: tuple[tuple[int, ...], ...], wanted: tuple[bool, ...]
+) -> Callable[[tuple[Any, ...]], Any]:
+    """What takes the arrays that the parts for wanted inputs read; the last stands for the rest."""
+    read = {p for part, want in zip(reads, wanted, strict=True) if want for p in part}
+    every = sorted({p for part in reads for p in part})
+    return picker(tuple([p if p in read else -1 for p in every]))

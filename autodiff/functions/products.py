@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from autodiff.functions.arity import Binary
 from autodiff.functions.elementwise import mul
 from autodiff.functions.numpy_protocol import implements
 from autodiff.functions.per_input import PerInput
@@ -19,7 +20,7 @@ __all__ = ["dot", "linear", "matmul", "rmatmul", "tensordot"]
 Axes: TypeAlias = "int | tuple[int | Sequence[int], int | Sequence[int]]"
 
 
-class MatMul(PerInput):
+class MatMul(Binary):
     """y = x0 x1, matrices on the last two axes, stacked and broadcast along the others.
 
     A vector stands for a matrix of one row (x0) or column (x1), and its axis is not in y.
@@ -39,13 +40,13 @@ class MatMul(PerInput):
         return np.expand_dims(gy, -2) if self.vector0 else gy
 
     def grad0(self, gy: Any) -> Any:
-        _, x1 = self.saved
+        _, x1 = self.kept
         columns = np.expand_dims(x1, -1) if self.vector1 else x1
         gx = np.matmul(self.as_matrix(gy), np.swapaxes(columns, -1, -2))
         return np.squeeze(gx, -2) if self.vector0 else gx
 
     def grad1(self, gy: Any) -> Any:
-        x0, _ = self.saved
+        x0, _ = self.kept
         rows = np.expand_dims(x0, -2) if self.vector0 else x0
         gx = np.matmul(np.swapaxes(rows, -1, -2), self.as_matrix(gy))
         return np.squeeze(gx, -1) if self.vector1 else gx
@@ -58,7 +59,7 @@ def matmul(x0: Operand, x1: Operand) -> Variable:
     Shapes (..., m, k) and (..., k, n) give (..., m, n); a vector (k,) on a side loses its axis.
     Source: step 41 of the book.
     """
-    return MatMul()(x0, x1)
+    return MatMul().apply(x0, x1)
 
 
 def rmatmul(x0: Operand, x1: Operand) -> Variable:
@@ -66,7 +67,7 @@ def rmatmul(x0: Operand, x1: Operand) -> Variable:
     return matmul(x1, x0)
 
 
-class TensorDot(PerInput):
+class TensorDot(Binary):
     """y = the sum of products over pairs of axes, one of x0 and one of x1."""
 
     __slots__ = ("axes0", "axes1", "free0", "free1")
@@ -87,14 +88,14 @@ class TensorDot(PerInput):
         return y
 
     def grad0(self, gy: Any) -> Any:
-        _, x1 = self.saved
+        _, x1 = self.kept
         ours = list(range(len(self.free0), len(self.free0) + len(self.free1)))
         gx = np.tensordot(gy, x1, (ours, self.free1))  # axes: free0, then axes1 in their order
         summed = [axis0 for _, axis0 in sorted(zip(self.axes1, self.axes0, strict=True))]
         return np.transpose(gx, _inverse(self.free0 + summed))
 
     def grad1(self, gy: Any) -> Any:
-        x0, _ = self.saved
+        x0, _ = self.kept
         ours = list(range(len(self.free0)))
         gx = np.tensordot(x0, gy, (self.free0, ours))  # axes: axes0 in their order, then free1
         summed = [axis1 for _, axis1 in sorted(zip(self.axes0, self.axes1, strict=True))]
@@ -111,7 +112,7 @@ def tensordot(x0: Operand, x1: Operand, axes: Axes = 2) -> Variable:
 
     axes: so many last axes of x0 with as many first ones of x1, or a pair of lists of axes.
     """
-    return TensorDot(axes)(x0, x1)
+    return TensorDot(axes).apply(x0, x1)
 
 
 @implements(np.dot)
@@ -130,7 +131,8 @@ class Linear(PerInput):
 
     def forward(self, x: Any, W: Any, b: Any) -> Any:
         y = np.matmul(x, W)
-        if np.ndim(W) != 2 or np.broadcast_shapes(y.shape, np.shape(b)) != y.shape:
+        fits = np.shape(b) == y.shape[-1:] or np.broadcast_shapes(y.shape, np.shape(b)) == y.shape
+        if np.ndim(W) != 2 or not fits:
             raise ValueError("W is (n, m), and b is (m,), or fits the product as it is")
         if y.dtype != np.result_type(y, b):
             return y + b
@@ -138,11 +140,13 @@ class Linear(PerInput):
         return y
 
     def grad0(self, gy: Any) -> Any:
-        _, W = self.saved
+        _, W = self.kept
         return np.matmul(gy, np.transpose(W))
 
     def grad1(self, gy: Any) -> Any:
-        x, _ = self.saved
+        x, _ = self.kept
+        if x.ndim == 2:
+            return np.matmul(np.transpose(x), gy)
         count = math.prod(x.shape[:-1])
         rows, gys = (np.reshape(a, (count, a.shape[-1])) for a in (x, gy))
         return np.matmul(np.transpose(rows), gys)
@@ -156,4 +160,4 @@ def linear(x: Operand, W: Operand, b: Operand | None = None) -> Variable:
 
     Source: step 43 of the book.
     """
-    return matmul(x, W) if b is None else Linear()(x, W, b)
+    return matmul(x, W) if b is None else Linear().apply(x, W, b)

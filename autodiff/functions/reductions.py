@@ -66,7 +66,7 @@ class Sum(Reduction):
 @implements(np.sum)
 def sum(x: Operand, axis: Axis = None, keepdims: bool = False) -> Variable:
     """The sum of x over axes. Source: step 39 of the book."""
-    return Sum(axis, keepdims)(x)
+    return Sum(axis, keepdims).apply(x)
 
 
 class Mean(Reduction):
@@ -85,7 +85,7 @@ class Mean(Reduction):
 @implements(np.mean)
 def mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> Variable:
     """The mean of x over axes."""
-    return Mean(axis, keepdims)(x)
+    return Mean(axis, keepdims).apply(x)
 
 
 class Var(Reduction):
@@ -102,7 +102,7 @@ class Var(Reduction):
         return np.var(x, axis=self.axis, ddof=self.ddof, keepdims=self.keepdims)
 
     def backward(self, gy: Any) -> Any:
-        (x,) = self.saved
+        x = self.kept
         gx = x - np.mean(x, axis=self.axis, keepdims=True)
         gx *= self.expanded(gy * 2 / (self.count - self.ddof))
         return gx
@@ -111,7 +111,7 @@ class Var(Reduction):
 @implements(np.var)
 def var(x: Operand, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Variable:
     """The variance of x over axes, of n elements divided by n - ddof."""
-    return Var(axis, ddof, keepdims)(x)
+    return Var(axis, ddof, keepdims).apply(x)
 
 
 class Extreme(Reduction):
@@ -121,7 +121,7 @@ class Extreme(Reduction):
     saves = (0, 1)
 
     def backward(self, gy: Any) -> Any:
-        x, y = self.saved
+        x, y = self.kept
         chosen = np.equal(x, self.expanded(y))
         count = np.sum(chosen, axis=self.axis, keepdims=self.keepdims).astype(gy.dtype)
         return self.stretched(gy / count) * chosen
@@ -139,7 +139,7 @@ class Max(Extreme):
 @implements(np.max, np.amax)
 def max(x: Operand, axis: Axis = None, keepdims: bool = False) -> Variable:
     """The largest of x over axes; equals share the gradient."""
-    return Max(axis, keepdims)(x)
+    return Max(axis, keepdims).apply(x)
 
 
 class Min(Extreme):
@@ -154,7 +154,7 @@ class Min(Extreme):
 @implements(np.min, np.amin)
 def min(x: Operand, axis: Axis = None, keepdims: bool = False) -> Variable:
     """The smallest of x over axes; equals share the gradient."""
-    return Min(axis, keepdims)(x)
+    return Min(axis, keepdims).apply(x)
 
 
 class LogSumExp(Reduction):
@@ -172,7 +172,7 @@ class LogSumExp(Reduction):
         return y if self.keepdims else np.squeeze(y, axis=self.axis)
 
     def backward(self, gy: Any) -> Any:
-        x, y = self.saved
+        x, y = self.kept
         gx = np.exp(x - self.expanded(y))
         gx *= self.expanded(gy)
         return gx
@@ -180,7 +180,7 @@ class LogSumExp(Reduction):
 
 def logsumexp(x: Operand, axis: Axis = None, keepdims: bool = False) -> Variable:
     """The logarithm of the sum of e ** x over axes."""
-    return LogSumExp(axis, keepdims)(x)
+    return LogSumExp(axis, keepdims).apply(x)
 
 
 class Standardize(Reduction):
@@ -203,7 +203,7 @@ class Standardize(Reduction):
         return y, r
 
     def backward(self, gy: Any, gr: Any) -> Any:
-        y, r = self.saved
+        y, r = self.kept
         tilt = np.mean(gy * y, axis=self.axis, keepdims=True)
         tilt += gr * r / self.count
         gx = gy - np.mean(gy, axis=self.axis, keepdims=True)
@@ -218,5 +218,5 @@ def standardize(x: Operand, axis: Axis = None, eps: float = 1e-5) -> tuple[Varia
     eps: added to the variance, so that equal elements do not divide by zero.
     Source: Ioffe and Szegedy 2015 (batch normalisation); step 3 of its algorithm.
     """
-    y, scale = Standardize(axis, eps)(x)
+    y, scale = Standardize(axis, eps).apply(x)
     return y, scale

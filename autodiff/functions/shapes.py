@@ -53,7 +53,7 @@ class Reshape(Function):
 @implements(np.reshape)
 def reshape(x: Operand, shape: int | Sequence[int]) -> Variable:
     """x in another shape; one length may be -1, for what is left. Source: step 38 of the book."""
-    return Reshape(shape)(x)
+    return Reshape(shape).apply(x)
 
 
 class Squeeze(Reshape):
@@ -69,7 +69,7 @@ class Squeeze(Reshape):
 @implements(np.squeeze)
 def squeeze(x: Operand, axis: int | tuple[int, ...] | None = None) -> Variable:
     """x without the given axes of one element, or without all such."""
-    return Squeeze(axis)(x)
+    return Squeeze(axis).apply(x)
 
 
 class ExpandDims(Reshape):
@@ -85,7 +85,7 @@ class ExpandDims(Reshape):
 @implements(np.expand_dims)
 def expand_dims(x: Operand, axis: int | tuple[int, ...]) -> Variable:
     """x with an axis of one element put in at each of the given places."""
-    return ExpandDims(axis)(x)
+    return ExpandDims(axis).apply(x)
 
 
 class Transpose(Function):
@@ -110,7 +110,7 @@ class Transpose(Function):
 @implements(np.transpose)
 def transpose(x: Operand, axes: int | Sequence[int] | None = None) -> Variable:
     """x with its axes in the given order, or reversed. Source: step 38 of the book."""
-    return Transpose(axes)(x)
+    return Transpose(axes).apply(x)
 
 
 class SwapAxes(Function):
@@ -132,7 +132,7 @@ class SwapAxes(Function):
 @implements(np.swapaxes)
 def swapaxes(x: Operand, axis1: int, axis2: int) -> Variable:
     """x with two axes exchanged."""
-    return SwapAxes(axis1, axis2)(x)
+    return SwapAxes(axis1, axis2).apply(x)
 
 
 class BroadcastTo(Function):
@@ -154,7 +154,7 @@ class BroadcastTo(Function):
 @implements(np.broadcast_to)
 def broadcast_to(x: Operand, shape: int | Sequence[int]) -> Variable:
     """x repeated to a shape. Source: step 40 of the book."""
-    return BroadcastTo(shape)(x)
+    return BroadcastTo(shape).apply(x)
 
 
 class SumTo(Function):
@@ -176,7 +176,7 @@ class SumTo(Function):
 
 def sum_to(x: Operand, shape: Sequence[int]) -> Variable:
     """x summed to a shape that broadcasts to its own. Source: step 40 of the book."""
-    return SumTo(tuple(shape))(x)
+    return SumTo(tuple(shape)).apply(x)
 
 
 class Concatenate(Function):
@@ -201,8 +201,8 @@ class Concatenate(Function):
 def concatenate(xs: Sequence[Operand], axis: int | None = 0) -> Variable:
     """Arrays joined along an axis that they have, or, axis None, all elements of each in turn."""
     if axis is None:
-        return Concatenate(0)(*(reshape(x, -1) for x in xs))
-    return Concatenate(axis)(*xs)
+        return Concatenate(0).apply(*(reshape(x, -1) for x in xs))
+    return Concatenate(axis).apply(*xs)
 
 
 class Stack(Function):
@@ -225,7 +225,7 @@ class Stack(Function):
 @implements(np.stack)
 def stack(xs: Sequence[Operand], axis: int = 0) -> Variable:
     """Arrays of one shape joined along a new axis."""
-    return Stack(axis)(*xs)
+    return Stack(axis).apply(*xs)
 
 
 class Split(Function):
@@ -247,7 +247,7 @@ class Split(Function):
 @implements(np.split)
 def split(x: Operand, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Variable]:
     """x in so many equal parts along an axis, or cut before the given indices."""
-    parts = Split(indices_or_sections, axis)(x)
+    parts = Split(indices_or_sections, axis).apply(x)
     return parts if isinstance(parts, list) else [parts]
 
 
@@ -281,7 +281,7 @@ class GetItem(Indexed):
     def backward(self, gy: Any) -> Any:
         arrays = self.saved
         if isinstance(gy, Variable):
-            gx = PutItem(self.index, self.spec)(gy, *arrays)
+            gx = PutItem(self.index, self.spec).apply(gy, *arrays)
         else:
             gx = Scattered(gy, self.filled(arrays), self.spec)
         return (gx, *[None] * len(arrays))
@@ -317,7 +317,7 @@ def getitem(x: Operand, index: Any) -> Variable:
     parts = [_index_part(part) for part in (index if isinstance(index, tuple) else (index,))]
     arrays = [part for part in parts if isinstance(part, np.ndarray)]
     template = tuple(_HERE if isinstance(part, np.ndarray) else part for part in parts)
-    return GetItem(template, gradient_spec(as_variable(x).data))(x, *arrays)
+    return GetItem(template, gradient_spec(as_variable(x).data)).apply(x, *arrays)
 
 
 class Pad(Function):
@@ -349,4 +349,4 @@ def pad(x: Operand, pad_width: Any, mode: str = "constant") -> Variable:
     """
     if mode != "constant":
         raise ValueError(f"pad mode {mode!r}: only 'constant', with zeros, has a gradient here")
-    return Pad(pad_width)(x)
+    return Pad(pad_width).apply(x)

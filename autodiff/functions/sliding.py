@@ -27,14 +27,14 @@ class Sliding(Function):
     def cut(self, x: Any) -> Any:
         """The windows of x, as a view."""
         if isinstance(x, Variable):
-            return Windows(self.size, self.stride)(x)
+            return Windows(self.size, self.stride).apply(x)
         every = sliding_window_view(x, self.size, axis=(-2, -1))
         return every[..., :: self.stride[0], :: self.stride[1], :, :]
 
     def laid(self, y: Any) -> Any:
         """Windows added up, each in its place."""
         if isinstance(y, Variable):
-            return Overlay(self.size, self.stride, self.shape)(y)
+            return Overlay(self.size, self.stride, self.shape).apply(y)
         x = np.zeros(self.shape, y.dtype)
         rows, columns = y.shape[-4:-2]
         for i, j in np.ndindex(*self.size):
@@ -65,7 +65,7 @@ def windows(x: Operand, size: Pair, stride: Pair = 1) -> Variable:
     size: height and width of a window; stride: how far one is from the next, down and along.
     Raises ValueError where none fits. Source: step 57 of the book, where it is im2col.
     """
-    return Windows(size, stride)(x)
+    return Windows(size, stride).apply(x)
 
 
 class Overlay(Sliding):
@@ -90,7 +90,7 @@ def overlay(x: Operand, shape: tuple[int, ...], stride: Pair = 1) -> Variable:
     Raises ValueError where such an array has other windows. Source: step 57 of the book, where it
     is col2im.
     """
-    return Overlay(np.shape(x)[-2:], stride, shape)(x)
+    return Overlay(np.shape(x)[-2:], stride, shape).apply(x)
 
 
 def _pair(x: Pair) -> tuple[int, int]:

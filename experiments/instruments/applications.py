@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from autodiff import Function
@@ -15,7 +15,7 @@ Around: TypeAlias = Callable[[Method, Function, tuple[Any, ...]], Any]
 class Applications:
     """The engine's public classes, wrapped from `watch` to `restore`.
 
-    apply: called in the place of Function.__call__ with it, the Function and its inputs; returns
+    apply: called in the place of Function.apply with it, the Function and its inputs; returns
         what it returns. run: called in the place of a class's `backward` in the same way, with the
         outputs' gradients; not for a rule that another class's rule calls.
     """
@@ -27,13 +27,19 @@ class Applications:
 
     def watch(self) -> None:
         """Hand over every application from here on."""
-        call = Function.__call__
+        for kind in _kinds(Function):
+            if "apply" in vars(kind):
+                self._watch_apply(kind)
+
+    def _watch_apply(self, kind: type[Function]) -> None:
+        """Hand over what a class applies by a way of its own."""
+        apply = kind.apply
 
         def applied(function: Function, *inputs: Any) -> Any:
             self._watch_rule(type(function))
-            return self._apply(call, function, inputs)
+            return self._apply(apply, function, inputs)
 
-        self.replace(Function, "__call__", applied)
+        self.replace(kind, "apply", applied)
 
     def _watch_rule(self, kind: type[Function]) -> None:
         """Hand over every run of a class's gradient rule, whichever class it inherits it from."""
@@ -59,3 +65,10 @@ class Applications:
         """Put every method back."""
         while self._undo:
             self._undo.pop()()
+
+
+def _kinds(kind: type[Function]) -> Iterator[type[Function]]:
+    """A class, and all that inherit from it."""
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _kinds(below)

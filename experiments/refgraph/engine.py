@@ -11,16 +11,19 @@ from collections.abc import Mapping
 # A class and its slot -> the property that gives what is in it.
 PROPERTIES: Mapping[str, Mapping[str, str]] = {
     "autodiff.variable.Variable": {"_array": "data", "_grad": "grad", "_source": "creator"},
-    "autodiff.graph.Function": {
-        "_inputs": "inputs",
-        "_kept": "saved",
-        "_links": "outputs",
-        "_sources": "sources",
-    },
+    "autodiff.graph.Function": {"kept": "saved", "_links": "outputs", "_sources": "sources"},
 }
 
-# Mere links from one object to another.
-FOLDED_CLASSES = frozenset({"autodiff.memory.StrongLink"})
+# Those of them that give several things; of one alone, the slot holds just that.
+SEVERAL = frozenset({"inputs", "saved", "outputs", "sources"})
+
+# Where a Function keeps what just some Functions have: its slots are as good as the Function's own.
+MORE = "._more"
+
+# A mere link from one object to another, and what is but a part of the object that holds it.
+LINKS = frozenset({"autodiff.memory.StrongLink"})
+PARTS = frozenset({"autodiff.graph.More", "autodiff.gradients.Output"})
+FOLDED_CLASSES = LINKS | PARTS
 
 # What a class of this name, or one made of it, is drawn as; a reader's own engine has these, too.
 KINDS: Mapping[str, str] = {"Variable": "variable", "Function": "function", "Leaf": "leaf"}

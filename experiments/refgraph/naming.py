@@ -17,7 +17,7 @@ from experiments.references import (
     named_references,
     title,
 )
-from experiments.refgraph.engine import FOLDED_CLASSES, class_name, kind_of, property_for
+from experiments.refgraph.engine import LINKS, MORE, SEVERAL, class_name, kind_of, property_for
 from experiments.refgraph.model import Kind
 
 NAMELESS = "(no name)"
@@ -105,7 +105,7 @@ class Labels:
         found: dict[int, list[str]] = {}
         entries = self.references(holder)
         its_owner = self._owners.get(id(holder))
-        if type(holder) is CellType or class_name(type(holder)) in FOLDED_CLASSES:
+        if type(holder) is CellType or class_name(type(holder)) in LINKS:
             entries = (("", value) for _, value in entries)
         elif type(its_owner) is FunctionType:
             variables = its_owner.__code__.co_freevars
@@ -119,14 +119,16 @@ class Labels:
 
 
 def for_readers(label: str, holder: object, target: object) -> str:
-    """A label in the words of the book: `._inputs[0]` is `.inputs[0]`."""
-    match = _FIRST.fullmatch(label)
+    """A label in the words of the book: `._kept[0]`, or `._kept` of one alone, is `.saved[0]`."""
+    match = _FIRST.fullmatch(label.removeprefix(MORE))
     if not match:
         return label
     slot, rest = match.groups()
     word = property_for(type(holder), slot)
     if word == "creator":  # which is a Function; of several outputs, it stands beside their number
         return ".creator" if kind_of(type(target)) == "function" else label
+    if kind_of(type(holder)) == "function" and word in SEVERAL and not rest.startswith("["):
+        rest = f"[0]{rest}"
     return f".{word}{rest}"
 
 
