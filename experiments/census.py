@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -92,6 +93,13 @@ def arrays() -> list[Array]:
     with collector_off():
         heap = Heap(gc.get_objects())
         return [node for node in heap.nodes if isinstance(node, np.ndarray) and node.base is None]
+
+
+def array_bytes() -> int:
+    """The bytes of all live arrays that tracemalloc has seen being made."""
+    domain = np.lib.tracemalloc_domain
+    traces = tracemalloc.take_snapshot().traces
+    return sum(trace.size for trace in traces if trace.domain == domain)
 
 
 class Heap:

@@ -12,9 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from experiments.census import Array, Shape, take_census
+from experiments.census import Array, Shape, array_bytes, take_census
 from experiments.references import Held, cycles_spelt, take_references
 
 MOST_ARRAYS = 5
@@ -55,7 +53,7 @@ def watch() -> Iterator[Watched]:
         _note_peak()  # what is made here is not the stretch's, nor that of one around it
         there = take_census().cycles if _running else 0
         old = {id(a): weakref.ref(a) for a in take_references().arrays()} if others else {}
-        arrays_before = _array_bytes() if others else 0
+        arrays_before = array_bytes() if others else 0
         watched = Watched()
         tracemalloc.reset_peak()
         before, _ = tracemalloc.get_traced_memory()
@@ -65,7 +63,7 @@ def watch() -> Iterator[Watched]:
             _note_peak()
             watched.peak_bytes = watched._peak - before
             watched.left_bytes = tracemalloc.get_traced_memory()[0] - before
-            watched.array_bytes = _array_bytes() - arrays_before
+            watched.array_bytes = array_bytes() - arrays_before
             _look(watched, old)
             watched.cycles -= there
         finally:
@@ -93,11 +91,6 @@ def _is_new(array: Array, old: dict[int, weakref.ref[Array]]) -> bool:
     known = old.get(id(array))
     was_there = known is not None and known() is array
     return tracemalloc.get_object_traceback(array) is not None and not was_there
-
-
-def _array_bytes() -> int:
-    domain = np.lib.tracemalloc_domain
-    return sum(t.size for t in tracemalloc.take_snapshot().traces if t.domain == domain)
 
 
 def _note_peak() -> None:

@@ -54,7 +54,7 @@ def max_pool2d(
     """
     _check_images(x)
     x = as_variable(x)
-    chosen = _places_of_largest(x.data, _pair(kernel_size), _pair(stride or kernel_size), padding)
+    chosen = _places_of_largest(x.data, pair(kernel_size), pair(stride or kernel_size), padding)
     return getitem(reshape(x, -1), chosen)
 
 
@@ -95,12 +95,13 @@ def _check_images(x: Operand) -> None:
         raise ValueError(f"x is images, (n, channels, height, width), not of shape {np.shape(x)}")
 
 
-def _pair(x: Pair) -> tuple[int, int]:
+def pair(x: Pair) -> tuple[int, int]:
+    """Two numbers: those given, or one of them twice."""
     return (x, x) if isinstance(x, int) else x
 
 
 def _padded(x: Operand, padding: Pair) -> Operand:
-    down, along = _pair(padding)
+    down, along = pair(padding)
     return pad(x, ((0, 0), (0, 0), (down, down), (along, along))) if down or along else x
 
 
@@ -108,7 +109,7 @@ def _places_of_largest(
     x: Array, size: tuple[int, int], stride: tuple[int, int], padding: Pair
 ) -> Array:
     """Where in the elements of x, counted through, each window's largest is."""
-    down, along = _pair(padding)
+    down, along = pair(padding)
     if 2 * down > size[0] or 2 * along > size[1]:
         raise ValueError(f"padding {padding} is more than half of the window {size}")
     numbers = np.arange(x.size).reshape(x.shape)

@@ -90,9 +90,7 @@ class Conv2d(Weighted):
     ) -> None:
         super().__init__(nobias, dtype, rng, initial)
         self.out_channels, self.stride, self.pad = out_channels, stride, pad
-        self.kernel_size = (
-            (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
-        )
+        self.kernel_size = functional.pair(kernel_size)
         if in_channels is not None:
             self.draw((out_channels, in_channels, *self.kernel_size), out_channels)
 

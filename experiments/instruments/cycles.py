@@ -7,9 +7,8 @@ import tracemalloc
 from collections.abc import Sequence
 from typing import Any
 
-from experiments.census import Array, Heap, Shape, take_census
+from experiments.census import Array, Heap, Shape, array_bytes, take_census
 from experiments.instruments.instrument import Disagreement, Instrument
-from experiments.instruments.traced import array_bytes
 from experiments.refgraph.finding import of_cycle
 
 MOST_DRAWN = 40  # objects of a cycle and what it holds

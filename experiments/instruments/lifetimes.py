@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from autodiff import Function, Variable
+from experiments.census import array_bytes
 from experiments.instruments.applications import Applications, Method
 from experiments.instruments.holders import holders
 from experiments.instruments.instrument import Disagreement, Instrument
 from experiments.instruments.timeline import Log, Timeline
-from experiments.instruments.traced import array_bytes
 
 # Where the log is checked, the last time that the trial is there, and the reading taken there.
 _CHECKED = {

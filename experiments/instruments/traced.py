@@ -6,8 +6,7 @@ import gc
 import tracemalloc
 from array import array
 
-import numpy as np
-
+from experiments.census import array_bytes
 from experiments.instruments.instrument import MOMENTS, PHASES, Instrument
 
 # Where the bytes of arrays alone are read: the last time that the trial is in such a phase.
@@ -77,13 +76,6 @@ class Traced(Instrument):
             for phase, live, peak in rows
             if phase in MOMENTS
         ]
-
-
-def array_bytes() -> int:
-    """The bytes of all live arrays."""
-    domain = np.lib.tracemalloc_domain
-    traces = tracemalloc.take_snapshot().traces
-    return sum(trace.size for trace in traces if trace.domain == domain)
 
 
 def _empty_free_lists() -> None:
