@@ -131,9 +131,9 @@ def test_a_script_of_ones_own_and_fewer_objects_than_there_are(capsys: Captured)
         "class Box: pass\n"
         "def main(probe):\n"
         "    first = last = Box()\n"
-        "    for _ in range(50):\n"
-        "        last.next = Box()\n"
-        "        last = last.next\n"
+        "    for i in range(50):\n"
+        "        setattr(last, f'next_{i}', Box())\n"
+        "        last = getattr(last, f'next_{i}')\n"
         "    probe('forward')\n"
     )
     command = ["graph", "--script", "mine.py", "--rounds", "1", "--most", "10", "-o", "m.json"]

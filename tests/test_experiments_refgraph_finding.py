@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 
 from autodiff import Function, Variable, sin, square, using_mode
-from experiments import refgraph
+from experiments import census, refgraph
+from experiments.refgraph import folding
 from experiments.refgraph.engine import FOLDED_CLASSES, PROPERTIES, SEVERAL
+from experiments.refgraph.finding import of_cycle
 from experiments.refgraph.model import Graph
 
 KEPT: list[Any] = []
@@ -261,9 +263,9 @@ def test_bytes_count_at_the_owner() -> None:
 
 def test_the_nearest_are_shown_with_their_way_from_a_name_and_the_rest_is_counted() -> None:
     first = last = Node()
-    for _ in range(200):
-        last.children = [Node()]
-        last = last.children[0]
+    for i in range(200):  # no two alike, so that none can be folded
+        last.children = [*[None] * i, Node()]
+        last = last.children[i]
     last.children = [first]
     del last
     graph = refgraph.of(first, most=50)
@@ -273,6 +275,54 @@ def test_the_nearest_are_shown_with_their_way_from_a_name_and_the_rest_is_counte
     assert "left out" in graph.notes[0]
     assert "first" in names(graph)
     assert {node.cycle for node in shown} == {1}
+
+
+def loop(length: int) -> tuple[Node, Node]:
+    """The two ends of a chain in which each leads to the next and back; the last holds an array."""
+    first = last = Node()
+    for _ in range(length):
+        one = Node()
+        last.children.append(one)
+        one.children.append(last)
+        last = one
+    last.children.append(np.ones(10))
+    return first, last
+
+
+def test_what_folds_into_few_boxes_is_whole_and_weighed_as_a_whole() -> None:
+    first, last = loop(300)
+    graph = refgraph.of(first, most=40)
+    assert (graph.omitted, graph.notes) == (0, [])
+    assert sum(node.kind != "name" for node in graph.nodes) == 302
+    assert [(len(cycle.ids), cycle.bytes) for cycle in refgraph.cycles(graph)] == [(301, 80)]
+    held = next(edge for edge in graph.edges if edge.source.startswith("last"))
+    assert refgraph.dropping(graph, held) == ([], [])
+    assert len(folding.closed(graph, folding.folds(graph)).nodes) < 10
+    assert "left out" not in refgraph.summary(graph)
+    del last
+    lone = refgraph.of(first, most=40)
+    (held,) = [edge for edge in lone.edges if edge.source.startswith("first")]
+    freed, waiting = refgraph.dropping(lone, held)
+    assert (freed, len(waiting)) == ([], 302)
+
+
+def test_of_more_objects_than_can_be_folded_in_time_the_nearest_are_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, last = loop(300)
+    monkeypatch.setattr("experiments.refgraph.finding.MOST_FOLDED", 200)
+    graph = refgraph.of(first, most=40)
+    assert (len(graph.nodes), graph.omitted) == (40, 264)
+    del last
+
+
+def test_an_example_of_a_cycle_is_cut_however_well_it_folds() -> None:
+    first, last = loop(300)
+    ring = [one for one in gc.get_objects() if type(one) is Node]
+    heap = census.Heap([*ring, *(one.children for one in ring)])
+    graph = of_cycle(heap, range(heap.tracked), most=40)
+    assert (len(graph.nodes), graph.omitted) == (40, 262)
+    del first, last
 
 
 def test_a_cycle_that_fits_is_kept_whole() -> None:

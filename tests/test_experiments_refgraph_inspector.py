@@ -114,6 +114,15 @@ def test_a_run_has_a_picture_in_which_it_is_open() -> None:
     assert inside, "what is inside of a box knows the box, so that a selection can stay"
 
 
+def test_a_run_of_long_units_is_not_opened_as_it_could_not_be_drawn_in_time() -> None:
+    length = 80
+    nodes = [Node(f"o {i}", "object", f"T{i % length}", f"T{i % length}") for i in range(640)]
+    edges = [Edge(f"o {i}", f"o {i + 1}", ".next") for i in range(639)]
+    data = told(page(Graph(nodes, edges)))
+    assert len(data["views"]) == 1
+    assert [n["opens"] for n in data["nodes"] if n["kind"] == "fold"] == [None]
+
+
 def test_what_dies_is_counted_in_the_whole_graph_though_it_is_folded() -> None:
     data = told(page(chain(500)))
     first = next(e for e in data["edges"] if e["label"] == "y")

@@ -121,7 +121,8 @@ def graph_(
     dtypes
         In the computation graph, the dtypes.
     most
-        How many objects to show; what is furthest from the step's variables is left out.
+        How many boxes to show, where a run of like objects is one. Of what is more than that, the
+        objects nearest to the step's variables are shown.
     timeout
         Seconds after which the trial is ended.
     script

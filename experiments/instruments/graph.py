@@ -37,7 +37,7 @@ class ReferenceGraph(Instrument):
     Cost: a walk over all objects at each phase. It measures nothing that this could disturb, frees
     nothing, and keeps the collector from running while it looks.
     Asked: `at`, phases, of which the first that comes is the only one to look at; `most`, how many
-    objects a graph may have; `computation`, with what to draw the computation graph alone.
+    boxes a graph may have; `computation`, with what to draw the computation graph alone.
     Source: experiments.refgraph.
     """
 

@@ -1,4 +1,4 @@
-"""The reference graph of live objects: found, folded, weighed, cut to size, and named.
+"""The reference graph of live objects: found, folded, weighed, named, and cut to size.
 
 objgraph finds the way from a name to each root, so that it is in the graph however much is left
 out; the census tells who refers to whom, since gc.get_referrers leaves out arrays in dicts, the
@@ -11,11 +11,12 @@ import gc
 import sys
 import weakref
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from experiments.census import Heap, collector_off, objgraph_on
 from experiments.references import everything
+from experiments.refgraph import folding
 from experiments.refgraph.fates import fates, in_cycles
 from experiments.refgraph.model import Edge, Fate, Graph, Node
 from experiments.refgraph.naming import Labels, for_readers, kind, size
@@ -24,7 +25,8 @@ from experiments.refgraph.region import CONTENTS, Region
 from experiments.refgraph.sketch import Link, Sketch
 from experiments.refgraph.snapshot import Snapshot, with_untracked
 
-MOST = 400
+MOST = 400  # boxes, which is what a picture can show and a person look through
+MOST_FOLDED = 50_000  # objects that may be in those boxes: more take tens of seconds to draw
 SECONDS = 10.0
 MOST_WAYS = 12  # roots of which the way from a name is looked for, where not all can be shown
 FARTHEST = 1000  # objects between a root and the nearest name that leads to it
@@ -44,7 +46,8 @@ def of(
 
     roots: objects of any kind of code.
     names: what some objects are called, in place of the variables and globals that hold them.
-    most: how many objects there may be; what is furthest from the roots is left out.
+    most: how many boxes there may be, where runs of like objects are one. Where there are more,
+        that many objects are shown, and what is furthest from the roots is left out.
     seconds: how long the search may take.
     """
     keywords = (names, most, seconds, title) != (None, MOST, SECONDS, "")
@@ -107,7 +110,8 @@ def among(
 
 def of_cycle(heap: Heap, cycle: Iterable[int], most: int = MOST) -> Graph:
     """A cycle that the census found to be garbage, with its arrays; nothing is asked for a dict."""
-    graph = drawn(Region.within(Snapshot(heap, given={}), cycle), most, asking=False)
+    region = Region.within(Snapshot(heap, given={}), cycle)
+    graph = drawn(region, most, asking=False, may_fold=False)
     return replace(graph, nodes=[replace(node, fate="garbage") for node in graph.nodes])
 
 
@@ -130,38 +134,69 @@ def _with_contents(objects: Iterable[object], own: Iterable[object]) -> list[obj
 # From what was found to what is drawn -------------------------------------------------------------
 
 
-def drawn(region: Region, most: int, title: str = "", asking: bool = True) -> Graph:
-    """The graph of a region: weighed as a whole, then cut to size, then named."""
-    sketch = Sketch(region)
-    names = {n for n in (*sketch.names, *sketch.nodes) if sketch.is_name(n)}
-    holds: dict[int, list[int]] = {n: [] for n in (*sketch.nodes, *sketch.names)}
-    for link in sketch.links:
-        if not link.weak:
-            holds[link.source].append(link.target)
-    fate = fates(holds, sketch.outside, names)
-    cycles = in_cycles(holds)
-    kept = _kept(sketch, region, cycles, most)
-    labels = Labels(asking)
-    nodes = {
-        n: _node(sketch, n, fate[n], labels) for n in (*sketch.nodes, *sketch.names) if n in kept
-    }
-    outside = dict(sketch.outside)
-    for link in sketch.links:
-        if not link.weak and link.source not in kept:
-            outside[link.target] += 1
-    for number in nodes.keys() - names:
-        nodes[number] = replace(nodes[number], outside=outside[number])
-    links = [k for k in sketch.links if k.source in kept and k.target in kept]
-    told, edges, ids = numbered(nodes, [_edge(sketch, link, labels) for link in links])
-    omitted = len(sketch.nodes) + len(sketch.names) - len(nodes)
-    in_cycle = _numbers_of([[ids[n] for n in c if n in ids] for c in cycles], [n.id for n in told])
-    return Graph(
-        nodes=[replace(node, cycle=in_cycle.get(node.id)) for node in told],
-        edges=edges,
-        title=title,
-        omitted=omitted,
-        notes=_notes(omitted, region.hurried),
-    )
+def drawn(
+    region: Region,
+    most: int,
+    title: str = "",
+    asking: bool = True,
+    may_fold: bool = True,
+) -> Graph:
+    """The graph of a region: whole where `most` boxes show it, and otherwise cut to `most` objects.
+
+    may_fold: whether a run of like objects counts as one box.
+    """
+    found = _Found(region, title, asking)
+    count = len(found.holds)
+    if count <= most:
+        return found.graph(found.holds)
+    if may_fold and count <= MOST_FOLDED:
+        whole = found.graph(found.holds)
+        if len(folding.closed(whole, folding.folds(whole)).nodes) <= most:
+            return whole
+    return found.graph(_nearest(found.sketch, region, found.cycles, most))
+
+
+class _Found:
+    """All that was found in a region, weighed as a whole, of which a part may be drawn.
+
+    holds: each object and name, and what it refers to strongly.
+    """
+
+    def __init__(self, region: Region, title: str, asking: bool) -> None:
+        self.sketch = sketch = Sketch(region)
+        self._hurried = region.hurried
+        self._title = title
+        self._labels = Labels(asking)
+        self._names = {n for n in (*sketch.names, *sketch.nodes) if sketch.is_name(n)}
+        self.holds: dict[int, list[int]] = {n: [] for n in (*sketch.nodes, *sketch.names)}
+        for link in sketch.links:
+            if not link.weak:
+                self.holds[link.source].append(link.target)
+        self._fates = fates(self.holds, sketch.outside, self._names)
+        self.cycles = in_cycles(self.holds)
+
+    def graph(self, kept: Collection[int]) -> Graph:
+        """The graph of what is kept; references from the rest count as from outside."""
+        sketch, labels = self.sketch, self._labels
+        nodes = {n: _node(sketch, n, self._fates[n], labels) for n in self.holds if n in kept}
+        outside = dict(sketch.outside)
+        for link in sketch.links:
+            if not link.weak and link.source not in kept:
+                outside[link.target] += 1
+        for number in nodes.keys() - self._names:
+            nodes[number] = replace(nodes[number], outside=outside[number])
+        links = [k for k in sketch.links if k.source in kept and k.target in kept]
+        told, edges, ids = numbered(nodes, [_edge(sketch, link, labels) for link in links])
+        omitted = len(self.holds) - len(nodes)
+        cycles = [[ids[n] for n in cycle if n in ids] for cycle in self.cycles]
+        in_cycle = _numbers_of(cycles, [n.id for n in told])
+        return Graph(
+            nodes=[replace(node, cycle=in_cycle.get(node.id)) for node in told],
+            edges=edges,
+            title=self._title,
+            omitted=omitted,
+            notes=_notes(omitted, self._hurried),
+        )
 
 
 def _numbers_of(cycles: Sequence[Sequence[str]], order: Iterable[str]) -> dict[str, int]:
@@ -186,10 +221,10 @@ def _notes(omitted: int, hurried: bool) -> list[str]:
     return notes
 
 
-def _kept(sketch: Sketch, region: Region, cycles: Iterable[Sequence[int]], most: int) -> set[int]:
+def _nearest(
+    sketch: Sketch, region: Region, cycles: Iterable[Sequence[int]], most: int
+) -> set[int]:
     """Which of the drawn are shown: the nearest to the roots, cycles whole, and their names."""
-    if len(sketch.nodes) + len(sketch.names) <= most:
-        return {*sketch.nodes, *sketch.names}
     beside: dict[int, list[int]] = {n: [] for n in (*sketch.nodes, *sketch.names)}
     for link in sketch.links:
         beside[link.source].append(link.target)

@@ -22,6 +22,7 @@ from experiments.refgraph.rendering import described, svg_as_is
 from experiments.refgraph.why import ARROW, why
 
 MOST_OPEN = 12  # runs that have a picture of their own in which they are open
+MOST_BOXES = 400  # that a run's opening may add: a run of long units would take minutes to draw
 LONGEST_CHAIN = 12  # objects of a chain that are told
 
 
@@ -77,7 +78,8 @@ def _views(graph: Graph) -> Iterator[View]:
     titles = {node.id: node.title for node in closed.nodes}
     for fold in folded[:MOST_OPEN]:
         opened, left = folding.opened(graph, folded, fold)
-        yield View(f"{titles[fold.id]}, opened", opened, left)
+        if len(opened.nodes) <= len(closed.nodes) + MOST_BOXES:
+            yield View(f"{titles[fold.id]}, opened", opened, left)
 
 
 def _totals(graph: Graph) -> Iterator[tuple[str, str]]:
