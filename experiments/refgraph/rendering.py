@@ -192,6 +192,7 @@ def _element(text: str, graph: Graph, prefix: str) -> str:
         "aria-label": title.text,
         "width": f"{width:.0f}",
         "height": f"{height:.0f}",
+        "style": f"--rg-width: {width:.0f}px",  # as drawn: text is then as large as on a page
         "viewBox": f"{left:g} {top:g} {width:g} {height:g}",
     }
     return re.sub(r"\n+", "\n", ElementTree.tostring(root, encoding="unicode"))
@@ -250,8 +251,10 @@ def _facts(node: Node) -> Iterator[str]:
 def described(graph: Graph) -> str:
     """A graph in one line, for who does not see it."""
     numbers = {n.cycle for n in graph.nodes} - {None}
+    objects = sum(n.kind != "name" for n in graph.nodes)
+    folded = any(n.kind == "fold" for n in graph.nodes)
     parts = [
-        counted(sum(n.kind != "name" for n in graph.nodes), "object"),
+        f"{objects:,} boxes" if folded else counted(objects, "object"),
         counted(len(graph.edges), "reference"),
         *([counted(len(numbers), "cycle")] if numbers else []),
         amount(sum(n.bytes for n in graph.nodes)),

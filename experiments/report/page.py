@@ -18,6 +18,7 @@ from bokeh.resources import Resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from experiments.refgraph.rendering import STYLE as PICTURES
 from experiments.report.blocks import Block, Chart, Origin, Picture, Section, Table
 from experiments.report.copying import csv_of
 from experiments.report.story import Story
@@ -62,7 +63,7 @@ def page(told: Story) -> str:
         failed=sum(r.outcome != "ok" for r in told.records),
         counted=COUNTED,
         none=NONE,
-        style=sources(STYLES),
+        style=Markup("\n".join([sources(STYLES), PICTURES.read_text(encoding="utf-8")])),
         script=sources(SCRIPTS),
         bokeh=[Markup(part) for part in Resources(mode="inline", components=["bokeh"]).js_raw],
     )
