@@ -73,6 +73,18 @@ def test_the_totals_are_those_of_the_graph() -> None:
     assert "Code that ran is not shown." in text
 
 
+def test_the_tables_are_headed_by_the_same_figures_as_the_page() -> None:
+    html = page(graph())
+    names = sum(n.kind == "name" for n in graph().nodes)
+    assert f"<li><b>5</b> objects</li>\n        <li><b>{names}</b> name" in html
+    assert f"<summary>The objects (5) and names ({names})</summary>" in html
+    assert "<summary>The references (8)</summary>" in html
+    html, rows = page(chain(300)), len(told(page(chain(300)))["views"][0]["nodes"])
+    objects = sum(n.kind != "name" for n in chain(300).nodes)
+    assert f"<b>{objects}</b> objects" in html
+    assert re.search(rf"The objects \({objects}\) and names \(\d\), in {rows} rows<", html)
+
+
 def test_each_reference_tells_what_dies_when_it_is_dropped() -> None:
     data = told(page(graph()))
     ids = [node["id"] for node in data["nodes"]]

@@ -18,7 +18,7 @@ from experiments.refgraph.drawing import FATES, KINDS, amount, counted, roles, s
 from experiments.refgraph.fates import Drops, cycles
 from experiments.refgraph.folding import Fold
 from experiments.refgraph.model import Edge, Graph, Node
-from experiments.refgraph.rendering import described, svg_as_is
+from experiments.refgraph.rendering import svg_as_is
 from experiments.refgraph.why import ARROW, why
 
 MOST_OPEN = 12  # runs that have a picture of their own in which they are open
@@ -53,7 +53,6 @@ def page(graph: Graph, *, timeout: float = 20.0) -> str:
     told = _Told(graph, views)
     return environment.get_template("inspector.html").render(
         graph=graph,
-        described=described(graph),
         totals=list(_totals(graph)),
         views=views,
         pictures=[
@@ -61,6 +60,7 @@ def page(graph: Graph, *, timeout: float = 20.0) -> str:
             for i, view in enumerate(views)
         ],
         kinds=[(k, KINDS[k].said) for k in KINDS if k in roles(graph).values()],
+        listed=_listed(graph, views[0].graph),
         nodes=views[0].graph.nodes,
         edges=views[0].graph.edges,
         fates=FATES,
@@ -86,12 +86,26 @@ def _totals(graph: Graph) -> Iterator[tuple[str, str]]:
     """What stands above the picture: a figure, and what it is of."""
     objects = [n for n in graph.nodes if n.kind != "name"]
     yield f"{len(objects):,}", "object" if len(objects) == 1 else "objects"
+    names = len(graph.nodes) - len(objects)
+    yield f"{names:,}", "name" if names == 1 else "names"
     yield f"{len(graph.edges):,}", "reference" if len(graph.edges) == 1 else "references"
     count = len(cycles(graph))
     yield f"{count:,}", "cycle" if count == 1 else "cycles"
     for fate, border in FATES.items():
         if size := sum(n.bytes for n in objects if n.fate == fate):
             yield amount(size), border.said
+
+
+def _listed(graph: Graph, closed: Graph) -> tuple[str, str]:
+    """What stands over the two tables: the same figures as above the picture, and the rows."""
+    names = sum(n.kind == "name" for n in graph.nodes)
+    objects = f"The objects ({len(graph.nodes) - names:,}) and names ({names:,})"
+    if len(closed.nodes) < len(graph.nodes):
+        objects += f", in {len(closed.nodes):,} rows"
+    references = f"The references ({len(graph.edges):,})"
+    if len(closed.edges) < len(graph.edges):
+        references += f", in {len(closed.edges):,} rows"
+    return objects, references
 
 
 class _Told:
