@@ -87,7 +87,7 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_in_words(capsys: Captured) -> None:
-    assert cli.main(["graph", "chain", *ONE]) == 0
+    assert cli.main(["graph", "chain", *ONE, "-m", "step16"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("chain under step16, after forward\n")
     assert "1 cycle of 2 objects, holding 1,600 bytes" in text
@@ -95,12 +95,17 @@ def test_in_words(capsys: Captured) -> None:
 
 
 def test_why_an_array_is_alive(capsys: Captured) -> None:
-    assert cli.main(["graph", "chain", *ONE, "-m", "lean", "--why", "y"]) == 0
+    assert cli.main(["graph", "chain", *ONE, "--why", "y"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "y is alive by"
     assert lines[1].startswith("  y (local of there_and_back.step) -> Variable")
     assert cli.main(["graph", "chain", *ONE, "--why", "Sqare 1"]) == 2
     assert "Square 1" in capsys.readouterr().err
+
+
+def test_without_a_mode_it_is_the_one_that_code_has_without_one(capsys: Captured) -> None:
+    assert cli.main(["graph", "chain", *ONE, "-o", "x.json"]) == 0
+    assert Graph.from_json(json.loads(Path("x.json").read_text())).facts["mode"] == "lean"
 
 
 def test_two_modes_side_by_side_as_data(capsys: Captured) -> None:
@@ -114,7 +119,7 @@ def test_two_modes_side_by_side_as_data(capsys: Captured) -> None:
 
 
 def test_the_computation_graph_with_shapes(capsys: Captured) -> None:
-    command = ["graph", "chain", *ONE, "--computation", "--shapes", "-o", "c.json"]
+    command = ["graph", "chain", *ONE, "-m", "step16", "--computation", "--shapes", "-o", "c.json"]
     assert cli.main([*command, "--at", "forward"]) == 0
     graph = Graph.from_json(json.loads(Path("c.json").read_text()))
     told = [(n.kind, n.title, n.detail) for n in graph.nodes]
@@ -178,7 +183,7 @@ def test_a_trial_that_fails_is_told(capsys: Captured, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(graphing, "run_trial", failing)
     assert cli.main(["graph", "chain", *ONE]) == 1
-    assert "timed out: chain, step16" in capsys.readouterr().err
+    assert "timed out: chain, lean" in capsys.readouterr().err
 
 
 def test_no_picture_is_a_clear_message(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:

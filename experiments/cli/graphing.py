@@ -29,7 +29,7 @@ from experiments.workloads import WORKLOADS
 Phase = Literal["built", "forward", "backward", "step", "dropped", "collected"]
 
 STUDY = "graph"  # what its trials are of: none that a run has
-DEFAULT_MODE = "step16"  # the one with most to be seen
+DEFAULT_MODE = "lean"  # as of the engine itself, and of `run --script`
 FIRST_CHOICE: tuple[Phase, ...] = ("forward", "step", "built")
 SOON = 2.0  # seconds after which a person wants to know what goes on
 
@@ -46,10 +46,10 @@ HELP = (
     "For example:\n\n"
     "  experiments graph square_loop          in words: what there is, what holds it\n"
     "  experiments graph square_loop --why y  what keeps y alive\n\n"
-    "  One operation, as a picture:\n"
-    "  experiments graph chain -s chain.length=1 -o one.svg\n\n"
+    "  One operation whose Function holds its result, as a picture:\n"
+    "  experiments graph chain -s chain.length=1 -m step16 -o one.svg\n\n"
     "  A page that zooms, searches and folds:\n"
-    "  experiments graph mlp_digits -m lean --at backward -o lean.html\n\n"
+    "  experiments graph mlp_digits --at backward -o lean.html\n\n"
     "  What only one of two modes refers to:\n"
     "  experiments graph chain -s chain.length=3 --diff step16 lean -o both.svg\n\n"
     "  The computation graph of a third derivative:\n"
@@ -100,7 +100,8 @@ def graph_(
     workload
         What to run; `experiments list` shows all of them.
     mode
-        The memory mode.
+        The memory mode: lean if not given, as wherever code runs without choosing one. step16 is
+        the one with most to be seen.
     at
         The phase of the trial to look at. Without it forward, where the graph stands.
     set_
