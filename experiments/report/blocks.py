@@ -74,6 +74,7 @@ class Chart:
     draw: Callable[[], LayoutDOM]  # called only by the page: other readers take the table
     table: Table | None = None  # None where an earlier chart's table holds its figures, too
     data: Callable[[], Columns] | None = None  # what it is drawn from, for CSV; else its table's
+    a_key: bool = False  # whether what it says is how to read the drawing, and nothing without it
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ class Section:
     listed: bool = False  # whether its sections are in the list of contents
     doubted: bool = False  # whether its figures are of an instrument that broke its bounds
     folded: bool = False  # whether a reader opens it first: it is detail
+    looked_up: bool = False  # whether its tables are to look things up in, and not to be read
     place: Origin | None = None  # the workload that it is the place of: others lead to it
 
 

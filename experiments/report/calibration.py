@@ -39,7 +39,7 @@ def calibration(calibrations: Calibrations, used: Collection[str]) -> Section:
         table = Table(CAPTION, COLUMNS, rows(calibrations), 2, prose=prose, origins=of)
         blocks += [table, _bounds(calibrations)]
     blocks += [Text(words, "note") for words in absences(calibrations)]
-    return Section(TITLE, blocks, lead=LEAD)
+    return Section(TITLE, blocks, lead=LEAD, looked_up=True)
 
 
 LEAD = (

@@ -37,7 +37,7 @@ def environment(records: Sequence[Record]) -> Section:
         blocks.append(
             Table("Not the same in every trial", ["What", "Values"], rows, prose=("Values",))
         )
-    return Section(TITLE, blocks)
+    return Section(TITLE, blocks, looked_up=True)
 
 
 def flattened(environment: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:

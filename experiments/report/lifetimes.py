@@ -108,6 +108,7 @@ def whole(title: str, says: str, group: Sequence[Shown]) -> Chart:
         draw=lambda: _draw(group, closer=False),
         table=_largest(group),
         data=lambda: _data(group, closer=False),
+        a_key=True,
     )
 
 
@@ -118,6 +119,7 @@ def _closer(title: str, group: Sequence[Shown]) -> Chart:
         says="Closer: of each the one round that its peak is in, on a scale of its own.",
         draw=lambda: _draw(group, closer=True),
         data=lambda: _data(group, closer=True),
+        a_key=True,
     )
 
 

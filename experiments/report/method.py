@@ -118,7 +118,7 @@ def method(records: Sequence[Record]) -> Section:
     columns = ["Instrument", "Sees", "Is blind to", "Costs"]
     blocks: list[Block] = [Text(WORDS), Table("The instruments", columns, rows, prose=columns[1:])]
     blocks += [_coverage(records, list(used))]
-    return Section("How it was measured", blocks)
+    return Section("How it was measured", blocks, looked_up=True)
 
 
 def _coverage(records: Sequence[Record], instruments: Sequence[str]) -> Table:

@@ -86,7 +86,8 @@ def results(records: Sequence[Record]) -> Section:
         prose=("Value", "Modes"),
         origins=[Origin(r.subject) for r in found],
     )
-    return Section(TITLE, [Text(equal_in_words(records), "good" if good else "warning"), table])
+    said = Text(equal_in_words(records), "good" if good else "warning")
+    return Section(TITLE, [said, table], looked_up=good)
 
 
 def _row(result: Result, names: Mapping[Subject, str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,12 +18,17 @@ from experiments.report.words import NO_RECORDS, tally
 
 STYLES = {"plain": "", "note": "dim", "good": "green", "warning": "yellow"}
 HEADS = {2: "bold underline", 3: "bold", 4: "bold dim"}
+SENTENCE = re.compile(r"(?<=\.) (?=[A-Z])")
 GAP = 2  # between two columns
-PAGE = "report.html"
+ELSEWHERE = (
+    "Left out here: the tables behind the charts and those to look things up in, which are in "
+    "`findings.md`; the charts themselves, the lines of code and the records of each case, which "
+    "are in `report.html`. `experiments report` with the run's name writes both."
+)
 
 
 def told(story: Story) -> Iterator[RenderableType]:
-    """The same story as the page's, with a table in place of each chart, and no other detail."""
+    """The same story as the page's, with its words in place of each chart, and no detail."""
     if not story.records:
         yield _Paragraph(NO_RECORDS)
     for answer in story.asked:
@@ -34,36 +40,51 @@ def told(story: Story) -> Iterator[RenderableType]:
     for doubt in story.doubted:
         yield _Paragraph(doubt, "warning")
     if story.records:
-        yield _Paragraph(f"{tally(story.records)} The pictures are in `{PAGE}`.")
-    for section in story.sections:
-        yield from _section(section, 2)
+        yield _Paragraph(tally(story.records))
+    yield from _sections(story.sections, 2, said=set())
+    if story.sections:
+        yield Words()
+        yield _Paragraph(ELSEWHERE, "note")
 
 
-def _section(section: Section, level: int) -> Iterator[RenderableType]:
-    yield Words()
-    if section.folded:
-        yield _Paragraph(f"{section.title}: in `{PAGE}`.", "note")
-        return
-    yield Words(section.title, style=HEADS.get(level, "bold dim"))
-    if section.lead:
-        yield _Paragraph(section.lead)
-    for block in section.blocks:
-        yield from _block(block, level)
+def _sections(sections: Iterable[Section], level: int, said: set[str]) -> Iterator[RenderableType]:
+    """Sections that have something to tell; what explains them in each workload is said once."""
+    for section in sections:
+        blocks = [block for block in section.blocks if _is_told(block, section)]
+        if section.folded or not blocks:
+            continue
+        yield Words()
+        yield Words(section.title, style=HEADS.get(level, "bold dim"))
+        sentences = [s for s in SENTENCE.split(section.lead) if s and s not in said]
+        if sentences:
+            yield _Paragraph(" ".join(sentences))
+        said.update(sentences)
+        for block in blocks:
+            if isinstance(block, Section):
+                yield from _sections([block], level + 1, said)
+            else:
+                yield from _block(block)
 
 
-def _block(block: Block, level: int) -> Iterator[RenderableType]:
+def _is_told(block: Block, within: Section) -> bool:
     match block:
-        case Section():
-            yield from _section(block, level + 1)
+        case Table(folded=folded):
+            return not (folded or within.looked_up)
+        case Chart(a_key=a_key):
+            return not a_key
+        case Verbatim():
+            return False
+    return True
+
+
+def _block(block: Text | Table | Verbatim | Chart | Picture) -> Iterator[RenderableType]:
+    match block:
         case Text(words, tone):
             yield _Paragraph(words, tone)
-        case Table(caption=caption, folded=True) | Verbatim(caption=caption):
-            yield _Paragraph(f"{caption}: in `{PAGE}`.", "note")
         case Table():
             yield _Rows(block)
-        case Chart(says=says, table=table) | Picture(says=says, table=table) if table:
+        case Chart(says=says) | Picture(says=says):
             yield _Paragraph(says)
-            yield _Rows(table)
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,7 @@ def charts_of(title: str, traces: Mapping[Arm, Trace], axis: Axis, table: Table)
         draw=lambda: _draw(traces, axis),
         table=None if tall else table,
         data=lambda: _data(traces, axis),
+        a_key=True,
     )
     if not tall:
         return [whole]
@@ -97,6 +98,7 @@ def charts_of(title: str, traces: Mapping[Arm, Trace], axis: Axis, table: Table)
         draw=lambda: _draw(others, axis),
         table=table,
         data=lambda: _data(others, axis),
+        a_key=True,
     )
     return [whole, closer]
 
