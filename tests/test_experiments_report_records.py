@@ -20,7 +20,7 @@ from rich.console import Console
 from experiments.calibration import BLANK
 from experiments.estimates import Subject
 from experiments.report import show, text, write
-from experiments.report.blocks import TRUTHS, Block, Chart, Origin, Picture, Section, Table
+from experiments.report.blocks import TRUTHS, Block, Chart, Origin, Picture, Section, Table, Text
 from experiments.report.copying import csv_of, csv_text, plainly
 from experiments.report.page import page, place
 from experiments.report.records import ranges
@@ -43,6 +43,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = [*made_up.run(), *made_up.failures()]
     random.Random(4).shuffle(run)
     return saved(tmp_path_factory.mktemp("run"), [replace(run[-1], outcome="killed"), *run])
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of one workload, where what is drawn does not matter: drawing takes seconds."""
+    run = [r for r in [*made_up.run(), *made_up.failures()] if r.trial.workload == "chain"]
+    return saved(tmp_path_factory.mktemp("small"), run)
 
 
 def tables_of(blocks: Sequence[Block]) -> Iterator[Table]:
@@ -81,12 +88,12 @@ def test_each_case_names_exactly_the_lines_of_its_trials(folder) -> None:
     assert named == set(range(2, len(lines) + 1)), "the first line's trial ran again"
 
 
-def test_every_row_with_an_origin_leads_to_the_records_of_its_case(folder) -> None:
-    source = write(folder).read_text(encoding="utf-8")
+def test_every_row_with_an_origin_leads_to_the_records_of_its_case(small) -> None:
+    source = write(small).read_text(encoding="utf-8")
     ids = re.findall(r'\bid="(records-[0-9a-f]{12})"', source)
     assert len(ids) == len(set(ids))
-    origins = [o for t in tables_of(story(folder).sections) for o in t.origins if o]
-    assert len(origins) > 100
+    origins = [o for t in tables_of(story(small).sections) for o in t.origins if o]
+    assert len(origins) > 50
     # A row of several cases leads to all of its workload's.
     places = {place(o if o.arm or o.subject == TRUTHS else Origin(o.subject)) for o in origins}
     assert places <= set(ids)
@@ -208,6 +215,25 @@ def test_the_text_keeps_to_its_width_and_says_the_answer(folder, width) -> None:
         assert " ".join(sentence.replace("`", "").split()) in words
 
 
+def test_the_text_leaves_to_the_page_what_is_drawn_or_folded_and_says_where_it_is() -> None:
+    behind, folded, read = (Table(name, ["What"], [[name]]) for name in ("Drawn", "Folded", "Read"))
+    drawn = Chart("A", "What it shows.", lambda: None, behind)
+    key = Chart("B", "What its marks mean.", lambda: None, behind, a_key=True)
+    sections = [
+        Section("First", [drawn, key, replace(folded, folded=True), read], lead="Explained."),
+        Section("Second", [read], lead="Explained."),
+        Section("Marks alone", [key], lead="Not explained."),
+        Section("Looked up", [folded, Text("Said.")], looked_up=True),
+        Section("Detail", [read], folded=True),
+    ]
+    said = printed(Story((), sections, [made_up.record()]), 80)
+    for told_of, times in {"What it shows.": 1, "Read": 4, "Explained.": 1, "Said.": 1}.items():
+        assert said.count(told_of) == times, told_of
+    for left in ("Drawn", "What its marks", "Folded", "Marks alone", "Not explained", "Detail"):
+        assert left not in said
+    assert "findings.md" in said.split("Left out here")[1]
+
+
 def test_colours_are_for_terminals_alone(folder) -> None:
     assert "\x1b[" in printed(story(folder), 80, force_terminal=True)
     assert len(text(folder)) > 50
@@ -222,8 +248,8 @@ def test_a_table_that_is_too_wide_is_told_in_lines_with_nothing_lost() -> None:
         assert cell in narrow and cell in wide
 
 
-def test_a_notebook_shows_the_page_in_a_frame_of_its_own(folder) -> None:
-    shown = show(folder)
+def test_a_notebook_shows_the_page_in_a_frame_of_its_own(small) -> None:
+    shown = show(small)
     [source] = re.findall(r'srcdoc="([^"]*)"', shown._repr_html_())
     whole = html.unescape(source)
     assert whole.rstrip().endswith("</html>") and whole.count("<main") == 1
