@@ -127,6 +127,33 @@ def test_the_table_of_the_ladder_tells_the_medians_of_its_records(page, lines, c
     assert checked >= 3 * len(measured) > 10
 
 
+def test_the_table_of_live_arrays_tells_what_each_timeline_holds_at_its_peak(page, lines) -> None:
+    checked = 0
+    for table in tables(page, "The peak of arrays, and what it is made of"):
+        roles = {"parameter", "input", "activation", "output", "gradient", "temporary"}
+        roles &= set(table["columns"])
+        for row in table["rows"]:
+            mode = row["cells"][0].partition(", ")[0]
+            peak = next(
+                record["details"]["timeline"]["peak"]
+                for n in lines_told(page, row["leads"])
+                if (record := lines[n - 1])["outcome"] == "ok" and record["trial"]["mode"] == mode
+            )
+            cells = dict(zip(table["columns"], row["cells"], strict=True))
+            value, off = told(cells["Peak"])
+            assert value == pytest.approx(sum(peak["roles"].values()), abs=off)
+            for role in roles:
+                said = cells[role].partition(" (")[0]
+                value, off = told(said) if re.match(r"\d", said) else (0, 0)
+                assert value == pytest.approx(peak["roles"].get(role, 0), abs=off), (mode, role)
+            checked += 1
+    assert checked == len({case(r) for r in lines if has_timeline(r)})
+
+
+def has_timeline(record):
+    return record["trial"]["study"] != "calibration" and "timeline" in record["details"]
+
+
 def test_every_link_to_records_leads_to_a_row_that_names_lines_of_the_file(page, lines) -> None:
     places = page.evaluate(
         """[...new Set([...document.querySelectorAll("td a[href^='#']")]
