@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
 from bokeh.core.properties import value
-from bokeh.models import ColumnDataSource, HoverTool, Range1d
+from bokeh.models import ColumnDataSource, DataRange1d, HoverTool, Range1d, glyphs
 from bokeh.models.annotations import Legend, LegendItem, TeeHead, Whisker
 from bokeh.models.renderers import GlyphRenderer, Renderer
 from bokeh.plotting import figure
@@ -126,6 +126,16 @@ def whisker(
     )
     chart.add_layout(drawn)
     return drawn
+
+
+def fit_shown(chart: figure, x: float, padding: float) -> None:
+    """Fit the upright axis to what is not hidden, and to zero, which is there when all is hidden.
+
+    x: where there is something.
+    """
+    chart.y_range = DataRange1d(only_visible=True, range_padding=padding)
+    zero = ColumnDataSource({"x": [x], "y": [0.0]})
+    chart.add_glyph(zero, glyphs.Scatter(x="x", y="y", size=0, line_color=None))
 
 
 def start_at_zero(chart: figure, highest: Sequence[float], *, before: float = 0.0) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bokeh.core.properties import value
-from bokeh.models import BasicTicker, ColumnDataSource, DataRange1d, glyphs
+from bokeh.models import BasicTicker, ColumnDataSource, glyphs
 from bokeh.models.annotations import LegendItem
 from bokeh.plotting import figure
 
@@ -16,6 +16,7 @@ from experiments.report.charts.frames import (
     NAN,
     Glyphs,
     around,
+    fit_shown,
     hide_with,
     item,
     legend,
@@ -55,10 +56,7 @@ def lines(found: Sequence[Line], *, x_title: str, y_title: str, whole: bool = Fa
     """Lines over time, with a marker for each phase that is marked."""
     chart = around(240, x_title, y_title)
     chart.xaxis.ticker = BasicTicker(min_interval=1 if whole else 0)
-    # Of the lines that are not hidden, and zero.
-    chart.y_range = DataRange1d(only_visible=True, range_padding=0.06)
-    zero = ColumnDataSource({"x": [found[0].x[0]], "y": [0.0]})
-    chart.add_glyph(zero, glyphs.Scatter(x="x", y="y", size=0, line_color=None))
+    fit_shown(chart, found[0].x[0], 0.06)
     items: dict[str, LegendItem] = {}
     pointed: list[Glyphs] = []
     limits: list[Glyphs] = []

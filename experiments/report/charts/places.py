@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from bokeh.core.properties import value
-from bokeh.models import ColumnDataSource, DataRange1d, FixedTicker, Range1d, glyphs
+from bokeh.models import ColumnDataSource, FixedTicker, Range1d, glyphs
 from bokeh.plotting import figure
 
 from experiments.report.charts.frames import (
@@ -18,6 +18,7 @@ from experiments.report.charts.frames import (
     PAPER,
     Glyphs,
     around,
+    fit_shown,
     hide_with,
     item,
     legend,
@@ -256,7 +257,8 @@ def pauses(
 ) -> figure:
     """Runs of the collector as they came: a stem as high as the work stood still for it."""
     chart = around(180, x_title, y_title)
-    chart.y_range = DataRange1d(only_visible=True, range_padding=0.08)  # points on zero are whole
+    first = next(run.x for _, runs in found.values() for run in runs)
+    fit_shown(chart, first, 0.08)  # points on zero are whole
     items, pointed = [], []
     for name, (look, runs) in found.items():
         source = ColumnDataSource(
