@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, TypeVar, overload
 
+from autodiff.keeping import Keeper
 from autodiff.memory import AXES, MODES, MemoryMode
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -24,9 +25,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Recording:
     """What a Function asks when it is recorded, found out once for all of them."""
 
-    __slots__ = ("link", "keeps_inputs", "debug", "is_plain")
+    __slots__ = ("link", "keeps_inputs", "debug", "is_plain", "keeper")
 
-    def __init__(self, mode: MemoryMode, debug: bool) -> None:
+    def __init__(self, mode: MemoryMode, debug: bool, keeper: Keeper | None) -> None:
+        self.keeper = keeper
         self.link = mode.link
         self.keeps_inputs = mode.keeps_inputs
         self.debug = debug
@@ -41,11 +43,18 @@ class Settings:
     train: bool = True  # False: dropout, batch statistics and the like as in use, not in training
     debug: bool = False  # True: a kept array that was changed in place before backward is an error
 
+    keeper: Keeper | None = None  # in what kept arrays are held; None: as they are
+
     recording: Recording | None = field(init=False, repr=False, compare=False)  # None: no graph
+    # The same, where an operation may be recorded in a straight line; None sends it the long way.
+    straight: Recording | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        recording = Recording(self.mode, self.debug) if self.mode.enable_backprop else None
+        recording = None
+        if self.mode.enable_backprop:
+            recording = Recording(self.mode, self.debug, self.keeper)
         object.__setattr__(self, "recording", recording)
+        object.__setattr__(self, "straight", None if self.keeper else recording)
 
     def changed(self, name: str, value: Any) -> Settings:
         """These settings with one of them changed.
@@ -57,6 +66,8 @@ class Settings:
             return replace(self, mode=replace(self.mode, **changes))
         if name == "mode":
             return replace(self, mode=as_mode(value))
+        if name == "keeper":
+            return replace(self, keeper=value)
         if name not in NAMES:
             raise AttributeError(f"no configuration is named {name!r}; {valid_names(name, NAMES)}")
         if not isinstance(value, bool):
@@ -74,7 +85,7 @@ class Settings:
         return self.changed("enable_backprop", False)
 
 
-NAMES = (*AXES, *(f.name for f in fields(Settings) if f.init))
+NAMES = (*AXES, *(f.name for f in fields(Settings) if f.init and f.name != "keeper"))
 
 
 def valid_names(name: str, valid: tuple[str, ...]) -> str:

@@ -21,7 +21,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from operator import itemgetter
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -45,6 +45,7 @@ from autodiff.gradients import (
     Tables,
     add,
 )
+from autodiff.keeping import Kept
 from autodiff.memory import Link
 from autodiff.variable import (
     NotKept,
@@ -55,6 +56,9 @@ from autodiff.variable import (
     unchecked,
     wanted_source,
 )
+
+if TYPE_CHECKING:
+    from autodiff.values import Making
 
 _new = object.__new__
 
@@ -106,8 +110,11 @@ class Function:
         arrays = [x._array if isinstance(x, Variable) else self.constant(x) for x in inputs]
         if self.saves is None or len(arrays) == 1:
             arrays = all_arrays(arrays)
-        results = self._results(arrays)
         recording = settings().recording
+        keeper = None if recording is None else recording.keeper
+        if keeper is not None:
+            keeper.prepare(self, arrays)
+        results = self.results(arrays)
         if recording is None:
             outputs = [unchecked(y, UNTRACKED) for y in results]
         else:
@@ -116,6 +123,8 @@ class Function:
                 outputs = [as_constant(y) for y in results]
             else:
                 outputs = self._record(recording, inputs, sources, arrays, results)
+                if keeper is not None:
+                    keeper.keep(self, arrays, results)
         return outputs if len(outputs) > 1 else outputs[0]
 
     apply_any = apply  # what subclasses with an `apply` of their own leave the rest to
@@ -129,7 +138,7 @@ class Function:
             return x
         return real_array(as_array(x), f"{type(self).__name__} takes Variables, numbers or")
 
-    def _results(self, arrays: Sequence[Any]) -> Sequence[Array]:
+    def results(self, arrays: Sequence[Any]) -> Sequence[Array]:
         """What forward makes of the arrays, as arrays."""
         try:
             y = self.forward(*arrays)
@@ -165,12 +174,13 @@ class Function:
         more = self.more(recording, inputs, sources, arrays, results)
         generation = max([source.generation for source in sources if source is not None]) + 1
         kept = self.select(sources, (*arrays, *results))
+        held = self.held(sources)
         if len(results) == 1:
-            return [self.recorded(recording, alone(sources), generation, kept, more, results[0])]
+            return [self.recorded(recording, held, generation, kept, more, results[0])]
         outputs = [unchecked(y, Output(self, i)) for i, y in enumerate(results)]
         self.generation, self._sources, self.kept, self._more = (
             generation,
-            alone(sources),
+            held,
             kept,
             more,
         )
@@ -178,6 +188,10 @@ class Function:
         if recording.debug:
             _fingerprints[self] = self._fingerprint()
         return outputs
+
+    def held(self, sources: tuple[Source | None, ...]) -> Any:
+        """Its sources, as `_sources` has them."""
+        return alone(sources)
 
     def more(
         self,
@@ -191,7 +205,7 @@ class Function:
         specs = specs_of(sources, arrays, results)
         if recording.keeps_inputs:
             return More(specs, inputs)
-        return None if specs is None else More(specs)
+        return None if specs is None and recording.keeper is None else More(specs)
 
     def recorded(
         self,
@@ -260,7 +274,32 @@ class Function:
         None stands for one that only the gradient of an input that wants none would read.
         Raises RuntimeError where an earlier backward has released them.
         """
-        return several(self.kept) if self.sources else ()
+        return several(self._arrays()) if self.sources else ()
+
+    def _arrays(self) -> Any:
+        """What is kept, as arrays."""
+        return self.kept.arrays() if isinstance(self.kept, Kept) else self.kept
+
+    @property
+    def making(self) -> Making | None:
+        """How to repeat this application, where what it keeps may be computed again."""
+        return None if self._more is None else self._more.making
+
+    @making.setter
+    def making(self, making: Making) -> None:
+        self._more = self._more or More()
+        self._more.making = making
+
+    def again(self) -> Function:
+        """The same operation in no graph, to be run another time."""
+        kind: Any = type(self)
+        operation: Function = _new(kind)
+        for name in _own_slots(kind):
+            if hasattr(self, name):
+                setattr(operation, name, getattr(self, name))
+        if hasattr(self, "__dict__"):
+            vars(operation).update(vars(self))
+        return operation
 
     @property
     def sources(self) -> tuple[Source | None, ...]:
@@ -294,7 +333,7 @@ class Function:
     def _stand_in(self, i: int) -> Variable:
         """Input i as a Variable on what was kept of it."""
         place, source = self._position(i), self.sources[i]
-        data = None if place is None else several(self.kept)[place]
+        data = None if place is None else several(self._arrays())[place]
         if data is None:
             return NotKept(source)
         return unchecked(as_array(data), source, requires_grad=source is not None)
@@ -304,6 +343,8 @@ class Function:
 
         Take down which of its outputs are held by somebody.
         """
+        if self._more is not None and isinstance(self.kept, Kept):
+            self.kept.let_go()
         self._sources = self._more = None
         self.kept = ()
         if type(self._links) is tuple:
@@ -371,6 +412,8 @@ class Function:
 
         A list of them; of one input the gradient itself.
         """
+        if isinstance(self.kept, Kept):
+            return self._with_arrays(self.kept, gys, create_graph)
         gxs = self._differentiated(gys) if create_graph else self._run(gys)
         gxs = list(gxs) if isinstance(gxs, (tuple, list)) else [gxs]
         sources = self.sources
@@ -388,6 +431,17 @@ class Function:
                 spec: Any = alike if more is None or more.specs is None else more.specs[0][i]
                 gxs[i] = self.fitted(gxs[i], i, spec, create_graph)
         return alone(gxs)
+
+    def _with_arrays(self, kept: Kept, gys: Any, create_graph: bool) -> Any:
+        """What the rule makes of the gradients, the arrays that it reads being here meanwhile."""
+        with _one_at_a_time:
+            try:
+                self.kept = kept.begin(gys)
+                gxs = Function.input_gradients(self, gys, create_graph)
+            finally:
+                self.kept = kept
+        kept.end(gxs)
+        return gxs
 
     def _run(self, gys: Any) -> Any:
         return self.backward(*gys) if type(gys) is list else self.backward(gys)
@@ -447,7 +501,7 @@ class Function:
 
     def _fingerprint(self) -> list[int]:
         """A checksum of each array that was kept."""
-        arrays = [x for x in several(self.kept) if x is not None]
+        arrays = [x for x in several(self._arrays()) if x is not None]
         return [zlib.crc32(np.ascontiguousarray(x).data) for x in arrays]
 
     def check_unchanged(self) -> None:
@@ -464,20 +518,22 @@ class More:
 
     specs: shapes and dtypes of the gradients of inputs and outputs, where they are not all alike.
     inputs: the inputs whole, where the mode keeps them.
+    making: how to repeat the application, where what it keeps may be computed again.
     outlived: results that outlived the graph behind them, once a pass from here has released that.
     """
 
-    __slots__ = ("specs", "inputs", "outlived")
+    __slots__ = ("specs", "inputs", "making", "outlived")
 
     def __init__(self, specs: Specs | None = None, inputs: tuple[Any, ...] | None = None) -> None:
         self.specs, self.inputs = specs, inputs
+        self.making: Making | None = None
         self.outlived: list[weakref.ref[Variable]] = []
 
 
 Specs: TypeAlias = "tuple[list[Spec | None], list[Spec]]"
 
 _fingerprints: weakref.WeakKeyDictionary[Function, list[int]] = weakref.WeakKeyDictionary()
-_one_at_a_time = threading.RLock()  # while a rule runs on Variables, its Function's kept are such
+_one_at_a_time = threading.RLock()  # while a rule runs, `kept` may be what it is not elsewhere
 _CANNOT_DIFFERENTIATE = (
     "keeps its inputs because it declares no `saves`, and so its gradient cannot be differentiated "
     "again: declare `saves`, the positions that its rule reads, and read them through self.saved"
@@ -498,6 +554,13 @@ def several(things: Any) -> Any:
 def picker(positions: tuple[int, ...]) -> Callable[[tuple[Any, ...]], Any]:
     """What takes the things at these positions from a tuple; of one position without a tuple."""
     return itemgetter(*positions) if positions else itemgetter(slice(0))
+
+
+@cache
+def _own_slots(kind: Any) -> tuple[str, ...]:
+    """The slots that a class has beside those of every Function."""
+    kinds = [above for above in kind.__mro__ if above not in Function.__mro__]
+    return tuple([name for above in kinds for name in vars(above).get("__slots__", ())])
 
 
 def specs_of(

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keepers import Nothing
 
 import autodiff as ad
 from autodiff import (
@@ -745,6 +746,25 @@ def test_every_mode_gives_the_same_bits(row: Row, data: st.DataObject) -> None:
             total(ys).backward()
             found.append(bits([*(y.data for y in ys), *(x.grad for x in xs)]))
     assert all(one == found[0] for one in found)
+
+
+@each()
+@given(data=st.data())
+@settings(max_examples=4)
+def test_what_is_kept_can_be_computed_again(row: Row, data: st.DataObject) -> None:
+    case = data.draw(row.cases)
+    found = []
+    for keeper in (None, Nothing()):
+        with using_config("keeper", keeper):
+            xs = variables(case)
+            wanted = [x for x in xs if is_float(x.data)]
+            result = total(
+                [y * 2 for y in row(*(x * 1 for x in xs), **copy.deepcopy(case.options))]
+            )
+            first = grad(result, wanted, create_graph=True)
+            second = grad(total([g for g in first if g is not None]), wanted)
+            found.append(bits([*(None if g is None else g.data for g in first), *second]))
+    assert found[0] == found[1]
 
 
 @each([row for row in ROWS if row.name != "scatter"])

@@ -47,7 +47,7 @@ class Unary(Function):
         _own_code(cls)
 
     def apply(self, x: Operand) -> Any:  # type: ignore[override]
-        recording = settings().recording
+        recording = settings().straight
         if recording is None or not isinstance(x, Variable) or not x.requires_grad:
             return self.apply_any(x)
         array = x._array
@@ -91,7 +91,7 @@ class Binary(PerInput):
         _own_code(cls)
 
     def apply(self, x0: Operand, x1: Operand) -> Any:  # type: ignore[override]
-        recording = settings().recording
+        recording = settings().straight
         if recording is None:
             return self.apply_any(x0, x1)
         source0 = source1 = None
@@ -134,6 +134,11 @@ class Binary(PerInput):
             more = self.more(recording, (x0, x1), (source0, source1), (a0, a1), (y,))
         kept = self.picks[self.wants]((a0, a1, y, None))
         return self.recorded(recording, sources, generation + 1, kept, more, y)
+
+    def held(self, sources: tuple[Source | None, ...]) -> Any:
+        """Notes which operand has a gradient."""
+        self.wants = 2 if None not in sources else 0 if sources[1] is None else 1
+        return sources if self.wants == 2 else sources[self.wants]
 
     def _by_input(self) -> tuple[Source | None, ...]:
         if self.wants == 2:

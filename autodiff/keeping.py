@@ -1,0 +1,45 @@
+"""In what kept arrays are held between forward and backward, where not as they are.
+
+A Keeper is asked while a graph is recorded: before an operation runs, and once it has been taken
+into the graph. What it then puts in the place of the Function's `kept` is a Kept, which is asked
+when the rule is about to run. Packers, budgets and sequences of checkpoints are such keepers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from autodiff.arrays import Array
+    from autodiff.graph import Function
+
+
+class Keeper(Protocol):
+    """What decides in what the arrays that Functions keep are held."""
+
+    def prepare(self, function: Function, arrays: Sequence[Any]) -> None:
+        """An operation is about to run on these arrays and numbers, and to be recorded."""
+
+    def keep(self, function: Function, arrays: Sequence[Any], results: Sequence[Array]) -> None:
+        """It has been taken into the graph, and gave these: put a Kept in place of its `kept`."""
+
+
+class Kept:
+    """What stands in the place of a Function's kept arrays."""
+
+    __slots__ = ()
+
+    def arrays(self) -> Any:
+        """The arrays, as `kept` has them elsewhere: one alone, or a tuple."""
+        raise NotImplementedError
+
+    def begin(self, gy: Any) -> Any:
+        """The arrays, for a rule that is about to run on gradients of its outputs."""
+        return self.arrays()
+
+    def end(self, gxs: Any) -> None:
+        """The rule has run, and made these gradients of its inputs."""
+
+    def let_go(self) -> None:
+        """No rule will read them any more."""
