@@ -43,7 +43,9 @@ class Settings:
     train: bool = True  # False: dropout, batch statistics and the like as in use, not in training
     debug: bool = False  # True: a kept array that was changed in place before backward is an error
 
-    keeper: Keeper | None = None  # in what kept arrays are held; None: as they are
+    budget: int | None = None  # the bytes that arrays may come to; kept ones are computed again
+    packer: Any = None  # what packs kept arrays
+    keeper: Keeper | None = None  # what these two come to; None: arrays are kept as they are
 
     recording: Recording | None = field(init=False, repr=False, compare=False)  # None: no graph
     # The same, where an operation may be recorded in a straight line; None sends it the long way.
@@ -68,10 +70,24 @@ class Settings:
             return replace(self, mode=as_mode(value))
         if name == "keeper":
             return replace(self, keeper=value)
+        if name in KEEPERS:
+            return self._kept(name, value)
         if name not in NAMES:
             raise AttributeError(f"no configuration is named {name!r}; {valid_names(name, NAMES)}")
         if not isinstance(value, bool):
             raise ValueError(f"{name} = {value!r}: allowed are True and False")
+        return replace(self, **changes)
+
+    def _kept(self, name: str, value: Any) -> Settings:
+        """These settings, with kept arrays held in another form; None: as they are."""
+        for other in KEEPERS:
+            if other != name and value is not None and getattr(self, other) is not None:
+                raise ValueError(
+                    f"{name} = {value!r}: a {other} is in force, and arrays are kept in one way at "
+                    f"a time; switch it off with using_config({other!r}, None)"
+                )
+        keeper = None if value is None else KEEPERS[name](value)
+        changes: dict[str, Any] = {name: value, "keeper": keeper}
         return replace(self, **changes)
 
     @cached_property
@@ -84,6 +100,10 @@ class Settings:
         """These settings, with no graph recorded."""
         return self.changed("enable_backprop", False)
 
+
+# What makes a keeper of a setting's value, and raises ValueError or TypeError where it cannot: the
+# rooms that have keepers enter them here.
+KEEPERS: dict[str, Callable[[Any], Keeper]] = {}
 
 NAMES = (*AXES, *(f.name for f in fields(Settings) if f.init and f.name != "keeper"))
 

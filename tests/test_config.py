@@ -71,7 +71,7 @@ def test_every_setting_is_read_set_and_restored(name: str, value: Any) -> None:
 
 
 def test_config_lists_its_names() -> None:
-    assert dir(Config) == sorted([*FIELDS, "mode"])
+    assert dir(Config) == sorted([*FIELDS, "mode", "budget", "packer"])
     assert {f.name for f in fields(MemoryMode)} == set(FIELDS) - {"train", "debug"}
 
 
