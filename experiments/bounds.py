@@ -9,15 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Literal
+from math import comb
+from typing import Literal, NamedTuple, TypeAlias
+
+Saves: TypeAlias = Literal["input", "output"]  # what the rule of a chain's operation reads
+Result: TypeAlias = Literal["held", "dropped"]  # whether the caller has the result in backward
 
 
 def chain_floor(
     length: int,
     array_bytes: int,
     *,
-    saves: Literal["input", "output"],
-    result: Literal["held", "dropped"] = "dropped",
+    saves: Saves,
+    result: Result = "dropped",
     temporaries: int = 0,
 ) -> int:
     """The least peak of forward and backward over a chain of unary operations, none done twice.
@@ -31,8 +35,101 @@ def chain_floor(
     """
     if length < 1:
         raise ValueError(f"a chain has at least 1 operation, not {length}")
-    one_more = saves == "output" or result == "held"
-    return (length + 2 + one_more + temporaries) * array_bytes
+    return (length + 2 + _one_more(saves, result) + temporaries) * array_bytes
+
+
+def _one_more(saves: Saves, result: Result) -> bool:
+    """Whether the result of a chain is there when its first rule runs."""
+    return saves == "output" or result == "held"
+
+
+# Chains of which values are computed again --------------------------------------------------------
+
+
+def least_arrays_at_all(length: int, *, saves: Saves, result: Result = "dropped") -> int:
+    """The fewest arrays within which a chain goes forward and backward at any cost.
+
+    The input, the value that a rule reads where that is not the input, and two gradients; where
+    the result stays, that too.
+    """
+    if length < 1:
+        raise ValueError(f"a chain has at least 1 operation, not {length}")
+    return 3 + (result == "held") + (length > 1 or (saves == "output" and result == "dropped"))
+
+
+def least_evaluations(
+    length: int, arrays: int, *, saves: Saves, result: Result = "dropped"
+) -> int:
+    """The fewest forward evaluations of a chain that never has more than so many arrays at once.
+
+    length: N unary operations on arrays of one size, the input always held and counted, the seed of
+    backward an array like the others. saves: what the gradient rule reads.
+    Raises ValueError where so few arrays do at no cost.
+    Source: A. Griewank and A. Walther, "Algorithm 799: revolve" (2000), with the two gradients of
+    the rule that runs counted, which leaves M - 3 values to hold; an operation whose output is
+    saved has its rule run as if one more operation stood behind it.
+    """
+    fewest = least_arrays_at_all(length, saves=saves, result=result)
+    if arrays < fewest:
+        raise ValueError(
+            f"a chain of {length} operations whose {saves}s are saved, the result {result}, needs "
+            f"{fewest} arrays at least, not {arrays}"
+        )
+    if result == "held":
+        return _advances(length, arrays - 4) + 1
+    if saves == "output":
+        return _advances(length + 1, arrays - 3)
+    return _advances(length, arrays - 3) + 1
+
+
+def _advances(length: int, held: int) -> int:
+    """t(l, s): how often so many steps are advanced over where s values are held at once."""
+    sweeps = 0
+    while comb(held + sweeps, held) < length:
+        sweeps += 1
+    return sweeps * length - comb(held + sweeps, held + 1)
+
+
+def least_arrays(
+    length: int, evaluations: int, *, saves: Saves, result: Result = "dropped"
+) -> int:
+    """The fewest arrays within which a chain needs no more than so many forward evaluations.
+
+    Raises ValueError for fewer evaluations than there are operations.
+    """
+    if evaluations < length:
+        raise ValueError(f"a chain of {length} operations evaluates {length}, not {evaluations}")
+    arrays = least_arrays_at_all(length, saves=saves, result=result)
+    while least_evaluations(length, arrays, saves=saves, result=result) > evaluations:
+        arrays += 1
+    return arrays
+
+
+class Segmented(NamedTuple):
+    """What a chain in segments comes to."""
+
+    arrays: int  # at the peak
+    evaluations: int
+
+
+def uniform_segments(
+    length: int, segments: int, *, saves: Saves, result: Result = "dropped"
+) -> Segmented:
+    """The peak and the forward evaluations of a chain in segments that are all as long.
+
+    The first value of each segment is held, and the others are computed again when backward comes
+    to it; those of the last segment, where it begins, are still there.
+    Raises ValueError where the length is no multiple of the number of segments.
+    Source: T. Chen et al., "Training deep nets with sublinear memory cost" (2016).
+    """
+    if segments < 1 or length < 1 or length % segments:
+        raise ValueError(f"{length} operations are not cut into {segments} segments of one length")
+    each = length // segments
+    arrays = segments + each + 1 + _one_more(saves, result)
+    return Segmented(arrays, length + (segments - 1) * (each - 1))
+
+
+# Any graph ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +16,11 @@ from experiments.bounds import (
     Rule,
     Value,
     chain_floor,
+    least_arrays,
+    least_arrays_at_all,
+    least_evaluations,
     liveness_floor,
+    uniform_segments,
 )
 
 S = 1000
@@ -226,3 +233,150 @@ def test_an_input_that_wants_no_gradient_gets_none():
     application = script.apply([x, w], [y])
     script.rule(application, gradients=[None, NEW])
     assert script.floor == 4 * S  # x, w, the gradients of y and of w
+
+
+# Chains of which values are computed again --------------------------------------------------------
+
+KINDS = [("input", "dropped"), ("output", "dropped"), ("input", "held"), ("output", "held")]
+
+
+def searched(length, arrays, saves, result):
+    """The fewest evaluations of any schedule at all, by shortest path; None where there is none.
+
+    A state is which values are held, whether the result has been computed, and which gradient is
+    there. Each step computes a value from the one before it (which costs 1), lets go of one, makes
+    the seed, or runs the next gradient rule.
+    """
+    start = (frozenset([0]), False, None)
+    queue, best, order = [(0, 0, start)], {start: 0}, itertools.count(1)
+    while queue:
+        cost, _, state = heapq.heappop(queue)
+        if cost > best[state]:
+            continue
+        if state[2] == 0:
+            return cost
+        for more, after in steps(state, length, arrays, saves, result):
+            if cost + more < best.get(after, cost + more + 1):
+                best[after] = cost + more
+                heapq.heappush(queue, (cost + more, next(order), after))
+    return None
+
+
+def steps(state, length, arrays, saves, result):
+    held, done, gradient = state
+    used = len(held) + (gradient is not None)
+    for value in held:
+        if value < length and value + 1 not in held and used < arrays:
+            yield 1, (held | {value + 1}, done or value + 1 == length, gradient)
+        if value and not (result == "held" and value == length):
+            yield 0, (held - {value}, done, gradient)
+    if done and gradient is None and used < arrays:
+        yield 0, (held, done, length)
+    read = {"input": -1, "output": 0}[saves]
+    if gradient and gradient + read in held and used < arrays:
+        yield 0, (held, done, gradient - 1)
+
+
+@pytest.mark.parametrize(("saves", "result"), KINDS)
+@pytest.mark.parametrize("length", range(1, 8))
+def test_no_schedule_at_all_evaluates_less_than_the_closed_form_and_one_does_as_little(
+    length, saves, result
+):
+    fewest = least_arrays_at_all(length, saves=saves, result=result)
+    assert searched(length, fewest - 1, saves, result) is None
+    for arrays in range(fewest, length + 5):
+        found = searched(length, arrays, saves, result)
+        assert least_evaluations(length, arrays, saves=saves, result=result) == found
+
+
+@pytest.mark.parametrize(("saves", "result"), KINDS)
+def test_with_too_few_arrays_there_is_no_number(saves, result):
+    fewest = least_arrays_at_all(9, saves=saves, result=result)
+    with pytest.raises(ValueError, match=f"needs {fewest} arrays at least, not {fewest - 1}"):
+        least_evaluations(9, fewest - 1, saves=saves, result=result)
+
+
+HUNDRED = {4: 4951, 5: 846, 6: 491, 8: 317, 10: 256, 13: 223, 16: 186, 21: 181, 30: 172, 52: 150}
+
+
+@pytest.mark.parametrize(("arrays", "evaluations"), [*HUNDRED.items(), (102, 100)])
+def test_the_evaluations_of_a_hundred_operations(arrays, evaluations):
+    assert least_evaluations(100, arrays, saves="input") == evaluations
+
+
+@given(st.integers(1, 60), st.sampled_from(KINDS))
+def test_who_computes_nothing_again_needs_the_floor_without_recomputation(length, kind):
+    saves, result = kind
+    floor = chain_floor(length, 1, saves=saves, result=result)
+    assert least_arrays(length, length, saves=saves, result=result) == floor
+
+
+@given(st.integers(1, 60), st.integers(0, 300), st.sampled_from(KINDS))
+def test_the_least_arrays_are_the_first_with_so_few_evaluations(length, more, kind):
+    saves, result = kind
+    arrays = least_arrays(length, length + more, saves=saves, result=result)
+    assert least_evaluations(length, arrays, saves=saves, result=result) <= length + more
+    if arrays > least_arrays_at_all(length, saves=saves, result=result):
+        before = least_evaluations(length, arrays - 1, saves=saves, result=result)
+        assert before > length + more
+
+
+def test_twice_the_evaluations_buy_a_hundred_operations_fifteen_arrays():
+    """And not 16, which is what it takes to compute no value more than twice."""
+    assert least_arrays(100, 200, saves="input") == 15
+    assert [least_evaluations(100, arrays, saves="input") for arrays in (14, 15)] == [210, 196]
+
+
+def test_fewer_evaluations_than_operations_are_too_few():
+    with pytest.raises(ValueError, match="10 operations evaluates 10, not 9"):
+        least_arrays(10, 9, saves="input")
+
+
+def played(length, segments, saves, result):
+    """The peak and the evaluations of a chain in segments, played step by step."""
+    each = length // segments
+    held, gradients, evaluations, peak = {0}, 0, 0, 0
+
+    def compute(value, keep):
+        nonlocal evaluations, peak
+        assert value - 1 in held
+        held.add(value)
+        evaluations += 1
+        peak = max(peak, len(held) + gradients)
+        if not keep:
+            held.discard(value - 1)
+
+    for value in range(1, length + 1):
+        compute(value, keep=(value - 1) % each == 0 or value > length - each)
+    if saves == "input" and result == "dropped":
+        held.discard(length)
+    gradients = 1
+    for value in range(length, 0, -1):  # the rule of what computed it
+        read = value - 1 if saves == "input" else value
+        if read not in held:
+            first = (value - 1) // each * each
+            for again in range(first + 1, read + 1):
+                compute(again, keep=True)
+        peak = max(peak, len(held) + 2)
+        held -= {value - 1 if saves == "input" else value} - {0, *([length] * (result == "held"))}
+    return peak, evaluations
+
+
+@pytest.mark.parametrize(("saves", "result"), KINDS)
+@pytest.mark.parametrize(("length", "segments"), [(1, 1), (12, 3), (12, 12), (20, 4), (100, 10)])
+def test_segments_played_step_by_step_come_to_their_formula(length, segments, saves, result):
+    found = uniform_segments(length, segments, saves=saves, result=result)
+    assert found == played(length, segments, saves, result)
+
+
+def test_segments_of_one_length_are_a_divisor():
+    with pytest.raises(ValueError, match="10 operations are not cut into 3 segments"):
+        uniform_segments(10, 3, saves="input")
+
+
+@pytest.mark.parametrize(("saves", "result"), KINDS)
+def test_segments_are_never_better_than_the_optimum(saves, result):
+    for segments in (1, 2, 4, 5, 10, 20, 25, 50, 100):
+        found = uniform_segments(100, segments, saves=saves, result=result)
+        best = least_evaluations(100, found.arrays, saves=saves, result=result)
+        assert found.evaluations >= best
