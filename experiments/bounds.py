@@ -57,9 +57,7 @@ def least_arrays_at_all(length: int, *, saves: Saves, result: Result = "dropped"
     return 3 + (result == "held") + (length > 1 or (saves == "output" and result == "dropped"))
 
 
-def least_evaluations(
-    length: int, arrays: int, *, saves: Saves, result: Result = "dropped"
-) -> int:
+def least_evaluations(length: int, arrays: int, *, saves: Saves, result: Result = "dropped") -> int:
     """The fewest forward evaluations of a chain that never has more than so many arrays at once.
 
     length: N unary operations on arrays of one size, the input always held and counted, the seed of
@@ -90,9 +88,7 @@ def _advances(length: int, held: int) -> int:
     return sweeps * length - comb(held + sweeps, held + 1)
 
 
-def least_arrays(
-    length: int, evaluations: int, *, saves: Saves, result: Result = "dropped"
-) -> int:
+def least_arrays(length: int, evaluations: int, *, saves: Saves, result: Result = "dropped") -> int:
     """The fewest arrays within which a chain needs no more than so many forward evaluations.
 
     Raises ValueError for fewer evaluations than there are operations.

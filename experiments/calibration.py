@@ -99,6 +99,7 @@ _CYCLES = (BLANK, "cycles")
 _FORGOTTEN = (BLANK, "forgotten")
 _LEFT = (*_CYCLES, "forgotten")
 _CHAINS = (BLANK, "squares")
+_AGAIN = (*_CHAINS, "squares_again")
 _GROWING = (BLANK, "growing")
 _TIMES = (BLANK, "known_time")
 
@@ -139,6 +140,8 @@ GATES: Sequence[Gate] = (
     Gate("collector", "collector_collected_count", "objects freed", "freed_count", _CYCLES, EXACT),
     Gate("operations", "floor_bytes", "floor of a chain", "floor_bytes", _CHAINS, EXACT),
     Gate("operations", "operation_count", "operations", "operations_count", _CHAINS, EXACT),
+    Gate("evaluations", "evaluations_count", "evaluations", "evaluations_count", _AGAIN, EXACT),
+    Gate("evaluations", "recomputed_count", "computed again", "recomputed_count", _AGAIN, EXACT),
     Gate(
         "lifetimes",
         "timeline_live_after_forward_bytes",

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from autodiff import Variable, square
+from autodiff import Variable, checkpoint, square
 from experiments.bounds import chain_floor
 from experiments.trial import CALIBRATION, Collector, Trial, Value
 from experiments.workloads import Probe, Step, Workload
@@ -244,9 +244,7 @@ def squares(rng: np.random.Generator, *, length: int = 10, size: int = 512 * KIB
 
     def step(probe: Probe) -> dict[str, float]:
         x.cleargrad()
-        y = x
-        for _ in range(length):
-            y = square(y)
+        y = squared(x, length)
         probe("forward")
         y.backward()
         probe("backward")
@@ -255,10 +253,35 @@ def squares(rng: np.random.Generator, *, length: int = 10, size: int = 512 * KIB
             "floor_bytes": chain_floor(length, size, saves="input"),
             "live_bytes": chain_floor(length, size, saves="input", result="held"),
             "operations_count": length,
+            "evaluations_count": length,
+            "recomputed_count": 0.0,
             "arrays_count": length + 3,
         }
 
     return step
+
+
+@truth
+def squares_again(rng: np.random.Generator, *, length: int = 10, size: int = MIB) -> Step:
+    """A chain of squares under a checkpoint: each of them is computed, and in backward again."""
+
+    def step(probe: Probe) -> dict[str, float]:
+        x = Variable(np.ones(size // 8))
+        y = checkpoint(lambda x: squared(x, length), x)
+        probe("forward")
+        y.backward()
+        probe("backward")
+        probe("step")
+        return {"evaluations_count": 2 * length, "recomputed_count": length}
+
+    return step
+
+
+def squared(x: Variable, times: int) -> Variable:
+    """x, squared so many times."""
+    for _ in range(times):
+        x = square(x)
+    return x
 
 
 @truth
@@ -356,6 +379,12 @@ PLANS: Mapping[str, Sequence[Plan]] = {
         Plan("blank"),
         Plan("squares"),
         Plan("squares", {"length": 30}, is_quick=False),
+    ),
+    "evaluations": (
+        Plan("blank"),
+        Plan("squares"),
+        Plan("squares_again"),
+        Plan("squares_again", {"length": 30}, is_quick=False),
     ),
     "lifetimes": (
         *SIZES,

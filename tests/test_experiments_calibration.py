@@ -57,6 +57,8 @@ TRUTH_NAMES = (
     "freed_count",
     "floor_bytes",
     "operations_count",
+    "evaluations_count",
+    "recomputed_count",
     "grown_count",
     "grown_per_step_count",
     "holders_count",

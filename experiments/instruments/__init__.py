@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from experiments.instruments.clock import Clock
 from experiments.instruments.collector import Collector
 from experiments.instruments.cycles import Cycles
+from experiments.instruments.evaluations import Evaluations
 from experiments.instruments.graph import ReferenceGraph
 from experiments.instruments.instrument import MOMENTS, PHASES, Disagreement, Instrument
 from experiments.instruments.lifetimes import Lifetimes
@@ -41,6 +42,7 @@ INSTRUMENTS: Mapping[str, type[Instrument]] = {
         Clock,
         Native,
         Operations,
+        Evaluations,
     )
 }
 

@@ -1,8 +1,9 @@
-"""Every application of a Function and every run of a gradient rule, handed to an instrument."""
+"""Every application of a Function, evaluation of its forward and run of its gradient rule."""
 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
@@ -17,11 +18,12 @@ class Applications:
 
     apply: called in the place of Function.apply with it, the Function and its inputs; returns
         what it returns. run: called in the place of a class's `backward` in the same way, with the
-        outputs' gradients; not for a rule that another class's rule calls.
+        outputs' gradients; not for a rule that another class's rule calls. evaluate: called in the
+        place of a class's `forward` in the same way, with arrays.
     """
 
-    def __init__(self, apply: Around, run: Around) -> None:
-        self._apply, self._run = apply, run
+    def __init__(self, apply: Around, run: Around, evaluate: Around | None = None) -> None:
+        self._apply, self._run, self._evaluate = apply, run, evaluate
         self._undo: list[Callable[[], None]] = []
         self._wrapped: set[type] = set()
 
@@ -36,16 +38,22 @@ class Applications:
         apply = kind.apply
 
         def applied(function: Function, *inputs: Any) -> Any:
-            self._watch_rule(type(function))
+            self._watch_kind(type(function))
             return self._apply(apply, function, inputs)
 
         self.replace(kind, "apply", applied)
 
-    def _watch_rule(self, kind: type[Function]) -> None:
-        """Hand over every run of a class's gradient rule, whichever class it inherits it from."""
+    def _watch_kind(self, kind: type[Function]) -> None:
+        """Hand over what a class's own methods do, when the first of it is applied."""
         if kind in self._wrapped:
             return
         self._wrapped.add(kind)
+        if self._evaluate is not None:
+            self._watch_forward(kind, self._evaluate)
+        self._watch_rule(kind)
+
+    def _watch_rule(self, kind: type[Function]) -> None:
+        """Hand over every run of a class's gradient rule, whichever class it inherits it from."""
         rule = kind.backward
 
         def ran(function: Function, *gys: Any) -> Any:
@@ -54,6 +62,22 @@ class Applications:
             return self._run(rule, function, gys)
 
         self.replace(kind, "backward", ran)
+
+    def _watch_forward(self, kind: type[Function], evaluate: Around) -> None:
+        """Hand over every evaluation of a class's forward, which may be a function of NumPy's."""
+        given = inspect.getattr_static(kind, "forward")
+
+        def forward(function: Function, *arrays: Any) -> Any:
+            if hasattr(given, "__get__"):
+                return given.__get__(function, kind)(*arrays)
+            return given(*arrays)  # a ufunc, which is not bound
+
+        def evaluated(function: Function, *arrays: Any) -> Any:
+            if type(function) is not kind:  # a subclass calls this one's forward
+                return forward(function, *arrays)
+            return evaluate(forward, function, arrays)
+
+        self.replace(kind, "forward", evaluated)
 
     def replace(self, owner: type, name: str, method: Method) -> None:
         """Put a method in another's place until all is restored."""

@@ -88,6 +88,12 @@ INSTRUMENTS = {
         "Temporaries within an operation, and what is allocated outside of operations.",
         "Some ten microseconds for each operation, which is why it measures nothing else.",
     ),
+    "evaluations": Measuring(
+        "Every evaluation of an operation's forward, and which of them compute again what had been "
+        "computed.",
+        "What an evaluation costs; what gradient rules compute.",
+        "Some microseconds for each evaluation, which is why it measures nothing else.",
+    ),
 }
 
 WORDS = (

@@ -31,6 +31,7 @@ REPEATS = {
     "clock": 5,
     "native": 1,
     "operations": 1,
+    "evaluations": 1,
 }
 
 # Where garbage waits for the collector, how high memory rises is a matter of when the collector
