@@ -150,8 +150,9 @@ def propagate(
     Returns the gradients that no Function took (of leaves, and of what is watched), by source, and
     those that the mode retains, with their Variables.
     """
-    ends = [source for source, _ in roots]
-    generation = max([source.generation for source in ends], default=-1)
+    generation = max([source.generation for source, _ in roots], default=-1)
+    # A graph that stays is not held from here: what nobody else holds goes when its rule has run.
+    ends = [] if mode.retain_graph else [source for source, _ in roots]
     tables: Tables = [None] * (generation + 2)
     tables[-1] = {}
     while roots:

@@ -76,9 +76,11 @@ class Variable:
     def grad(self) -> Array | None:
         """The gradient that backward left here, of data's shape and float dtype; None before.
 
-        Setting it before backward seeds the pass with it.
-        Raises TypeError or ValueError for what cannot be the gradient of data.
+        Setting it before backward seeds the pass with it. Of a `grad_var` it is a copy, made when it
+        is first asked for. Raises TypeError or ValueError for what cannot be the gradient of data.
         """
+        if self._grad is None and self.grad_var is not None:
+            self._grad = self.grad_var.data.copy()
         return self._grad
 
     @grad.setter
@@ -177,7 +179,8 @@ class Variable:
         """
         mode = _backward_mode(retain_grad, retain_graph, create_graph)
         source = self._root()
-        seed = self._ones() if self._grad is None else self._as_gradient(self._grad)
+        given = self.grad
+        seed = self._ones() if given is None else self._as_gradient(given)
         if isinstance(source, Leaf):
             self._grad = seed
             return
@@ -186,14 +189,14 @@ class Variable:
         roots: list[tuple[Source, Gradient]] = [
             (source, as_constant(seed) if create_graph else seed)
         ]
-        del seed, source
+        del seed, given, source
         gradients, retained = propagate(roots, mode, create_graph)
         leaves: Any = gradients  # nothing else being watched
         owners = [(owner, leaf) for leaf in leaves if (owner := leaf()) is not None]
         for owner, leaf in owners:
             owner._check_shape(gradients[leaf])  # before any gradient is added
         if (result := root()) is not None:
-            result._grad = None
+            result.cleargrad()
         for variable, gradient in retained:
             variable._add_gradient(gradient)
         for owner, leaf in owners:
@@ -232,14 +235,15 @@ class Variable:
     def _add_gradient(self, gradient: Gradient) -> None:
         """Add a gradient that nobody else holds."""
         if isinstance(gradient, Variable):
-            if self._grad is not None:
+            before = self._grad if self.grad_var is None else self.grad_var
+            if before is not None:
                 with using_config("enable_backprop", True):
-                    gradient = gradient + (self._grad if self.grad_var is None else self.grad_var)
-            self.grad_var = gradient
-            self._grad = gradient.data.copy()
+                    gradient = gradient + before
+            self.grad_var, self._grad = gradient, None
         else:
-            self._grad = gradient if self._grad is None else as_array(self._grad + gradient)
-            self.grad_var = None
+            if (before := self.grad) is not None:
+                gradient += before  # and not the other way round: what was there may be held
+            self._grad, self.grad_var = gradient, None
 
     # As an array ------------------------------------------------------------------------------
 
@@ -300,7 +304,7 @@ class Variable:
                 "a Variable with a creator is part of a graph, which is neither copied nor "
                 "pickled: take detach() first"
             )
-        return _leaf, (type(self), self.data, self._grad, self.name, self.requires_grad)
+        return _leaf, (type(self), self.data, self.grad, self.name, self.requires_grad)
 
     if TYPE_CHECKING:  # what `functions` installs
 

@@ -356,6 +356,43 @@ def test_lean_is_empty_after_backward_and_step18_is_not() -> None:
     assert 12 <= after("step18") < 12.2  # and the ten that the graph keeps, less the result
 
 
+def test_a_gradient_with_a_graph_is_copied_when_its_array_is_asked_for_and_not_before() -> None:
+    size = SIZES[1]
+    with using_mode("lean"), traced() as bytes_now:
+        x = Variable(np.full(size, 0.5))
+        ad.square(x).backward(create_graph=True)
+        before = bytes_now()
+        gx = x.grad
+        assert x.grad is gx
+        assert bytes_now() - before == pytest.approx(8 * size, rel=0.01)
+    assert gx is not None
+    assert x.grad_var is not None
+    assert not np.shares_memory(gx, x.grad_var.data)
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["dropped", "held"])
+def test_a_graph_that_nobody_holds_goes_rule_by_rule_under_create_graph_too(
+    held: bool, collector_off: None
+) -> None:
+    alive: list[bool] = []
+
+    class Witness(Function):
+        saves = ()
+
+        def forward(self, x: np.ndarray) -> np.ndarray:
+            return x * 1
+
+        def backward(self, gy: Variable) -> Variable:
+            alive.append(last() is not None)
+            return gy
+
+    with using_mode("lean"):
+        ys = [ad.neg(Witness()(Variable(np.ones(3))))]
+        last = weakref.ref(ys[0].creator)
+        (ys[0] if held else ys.pop()).backward(create_graph=True)
+    assert alive == [held]
+
+
 def test_retained_gradients_belong_to_their_variables() -> None:
     with using_mode(MemoryMode(retain_grad=True)):
         x = Variable(np.ones(3))
