@@ -76,8 +76,8 @@ class Variable:
     def grad(self) -> Array | None:
         """The gradient that backward left here, of data's shape and float dtype; None before.
 
-        Setting it before backward seeds the pass with it. Of a `grad_var` it is a copy, made when it
-        is first asked for. Raises TypeError or ValueError for what cannot be the gradient of data.
+        Setting it before backward seeds the pass with it. Of a `grad_var` it is a copy, made when
+        first asked for. Raises TypeError or ValueError for what cannot be the gradient of data.
         """
         if self._grad is None and self.grad_var is not None:
             self._grad = self.grad_var.data.copy()

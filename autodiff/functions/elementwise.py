@@ -287,7 +287,7 @@ class Abs(Unary):
     forward = np.absolute
 
     def backward(self, gy: Any) -> Any:
-        return gy * np.sign(self.kept)
+        return times(np.sign(self.kept), gy)
 
 
 @implements(np.absolute)
@@ -401,7 +401,7 @@ class ReLU(Unary):
         return np.maximum(x, 0)
 
     def backward(self, gy: Any) -> Any:
-        return gy * (self.kept > 0)
+        return times(np.sign(self.kept), gy)
 
 
 def relu(x: Operand) -> Variable:
