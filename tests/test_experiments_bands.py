@@ -10,9 +10,16 @@ from bokeh.models import GroupFilter, HoverTool, Quad, Segment
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.report.bands import Life, Panel, Passed, timelines
-from experiments.report.looks import ROLES
-from experiments.report.stacking import FEWEST_COLUMNS, TOGETHER, Arrays, fewer, stacked, tiles
+from experiments.report.charts.bands import Life, Panel, Passed, timelines
+from experiments.report.charts.stacking import (
+    FEWEST_COLUMNS,
+    TOGETHER,
+    Arrays,
+    fewer,
+    stacked,
+    tiles,
+)
+from experiments.report.wording.looks import ROLES
 
 KINDS = len(ROLES)
 

@@ -37,8 +37,8 @@ from experiments.calibration import (
 from experiments.instruments import INSTRUMENTS
 from experiments.report import summary, trust, write
 from experiments.report.blocks import Section, Table
-from experiments.report.calibration import STAMP, calibration, rows
-from experiments.report.sections import OF_A_WORKLOAD, sections
+from experiments.report.sections.calibration import STAMP, calibration, rows
+from experiments.report.sections.order import OF_A_WORKLOAD, sections
 from experiments.runner import run_trial
 from experiments.studies import studies
 from experiments.trial import CALIBRATION, Record, Trial

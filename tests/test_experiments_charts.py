@@ -13,15 +13,15 @@ from bokeh.plotting import figure
 
 from experiments.estimates import by_subject
 from experiments.refgraph.model import Edge, Graph, Node
-from experiments.report import cycles as cycles_room
 from experiments.report.blocks import Chart, Picture, Section, Table
-from experiments.report.collector import collector
-from experiments.report.cycles import cycles
-from experiments.report.ladder import ladder
-from experiments.report.moments import moments
-from experiments.report.objects import objects
-from experiments.report.pace import pace
-from experiments.report.resident import resident
+from experiments.report.sections import cycles as cycles_room
+from experiments.report.sections.collector import collector
+from experiments.report.sections.cycles import cycles
+from experiments.report.sections.ladder import ladder
+from experiments.report.sections.moments import moments
+from experiments.report.sections.objects import objects
+from experiments.report.sections.pace import pace
+from experiments.report.sections.resident import resident
 from experiments.trial import Record
 
 

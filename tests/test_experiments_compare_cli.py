@@ -13,7 +13,7 @@ from made_up import record
 
 from experiments import cli, runner
 from experiments.instruments.traced import Traced
-from experiments.report.words import GAP
+from experiments.report.wording.words import GAP
 from experiments.trial import Record, Trial
 
 Captured = pytest.CaptureFixture[str]

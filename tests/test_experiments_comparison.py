@@ -17,8 +17,8 @@ from made_up import record
 from rich.console import Console
 
 from experiments.comparison import Comparison, NothingInCommon, compare
-from experiments.report.compared import as_json, compared
-from experiments.report.words import GAP
+from experiments.report.telling.compared import as_json, compared
+from experiments.report.wording.words import GAP
 from experiments.trial import CALIBRATION, Record
 
 

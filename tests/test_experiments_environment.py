@@ -14,10 +14,10 @@ from made_up import record
 from experiments import environment
 from experiments.environment import differences, expected, identity, of_code, of_process
 from experiments.estimates import subject
-from experiments.report.matrix import matrix, named, rows_of, shown
-from experiments.report.pythons import peaks_without_collector, strong_with_collector
 from experiments.report.reading import by_environment, read
-from experiments.report.writing import write
+from experiments.report.sections.matrix import matrix, named, rows_of, shown
+from experiments.report.telling.writing import write
+from experiments.report.wording.pythons import peaks_without_collector, strong_with_collector
 from experiments.runner import RECORDS
 from experiments.trial import Record
 
@@ -104,7 +104,7 @@ def test_a_copy_is_the_same_code_however_it_ends_its_lines(project: Path) -> Non
         ("experiments/child.py", True),
         ("experiments/instruments/traced.py", True),
         ("experiments/workloads/digits.bin", True),
-        ("experiments/report/page.css", False),
+        ("experiments/report/telling/page.css", False),
         ("experiments/cli/running.py", False),
         ("experiments/studies/ladder.py", False),
     ],

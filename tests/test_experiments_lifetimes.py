@@ -25,13 +25,13 @@ from experiments.instruments.allocations import Allocations
 from experiments.instruments.holders import WAITS
 from experiments.instruments.lifetimes import Lifetimes
 from experiments.instruments.timeline import ROLES, Log, Timeline, thinned
-from experiments.report.beside import beside
 from experiments.report.blocks import Chart, Table
-from experiments.report.lifetimes import lifetimes as report
-from experiments.report.looks import PAIRS
-from experiments.report.looks import ROLES as LOOKS
-from experiments.report.panels import Timeline as TimelineOf
-from experiments.report.words import NONE, bytes_text
+from experiments.report.charts.panels import Timeline as TimelineOf
+from experiments.report.sections.beside import beside
+from experiments.report.sections.lifetimes import lifetimes as report
+from experiments.report.wording.looks import PAIRS
+from experiments.report.wording.looks import ROLES as LOOKS
+from experiments.report.wording.words import NONE, bytes_text
 from experiments.runner import run_trial
 from experiments.trial import Record, Trial
 from experiments.workloads import WORKLOADS

@@ -11,7 +11,7 @@ import pytest
 from experiments.instruments.objects import alike, growth
 from experiments.references import Held
 from experiments.report.blocks import Chart, Table, Text
-from experiments.report.objects import objects
+from experiments.report.sections.objects import objects
 from experiments.runner import run_trial
 from experiments.trial import Record, Trial
 

@@ -24,26 +24,29 @@ from rich.console import Console
 
 from experiments.estimates import Arm, by_subject
 from experiments.instruments import INSTRUMENTS
-from experiments.report import looks, method, summary, words, write
-from experiments.report.answers import ASKED, answers
+from experiments.report import summary, write
 from experiments.report.blocks import Block, Chart, Section, Table, Text, Verbatim
-from experiments.report.collector import collector
-from experiments.report.cycles import cycles
-from experiments.report.environment import environment
-from experiments.report.failures import failures
-from experiments.report.findings import findings
-from experiments.report.floors import floors
-from experiments.report.glance import glance
-from experiments.report.ladder import ladder
-from experiments.report.lines import lines
-from experiments.report.native import native
-from experiments.report.page import SCRIPTS, STYLES, marked
+from experiments.report.charts.traces import POINTS, thinned
 from experiments.report.reading import in_reading_order, read
-from experiments.report.resident import resident
-from experiments.report.results import results
-from experiments.report.sections import sections
+from experiments.report.sections import method
+from experiments.report.sections.collector import collector
+from experiments.report.sections.cycles import cycles
+from experiments.report.sections.environment import environment
+from experiments.report.sections.failures import failures
+from experiments.report.sections.floors import floors
+from experiments.report.sections.glance import glance
+from experiments.report.sections.ladder import ladder
+from experiments.report.sections.lines import lines
+from experiments.report.sections.native import native
+from experiments.report.sections.order import sections
+from experiments.report.sections.resident import resident
+from experiments.report.sections.results import results
 from experiments.report.story import story
-from experiments.report.traces import POINTS, thinned
+from experiments.report.telling import page as page_room
+from experiments.report.telling.findings import findings
+from experiments.report.telling.page import SCRIPTS, STYLES, marked
+from experiments.report.wording import looks, words
+from experiments.report.wording.answers import ASKED, answers
 from experiments.studies import studies
 from experiments.trial import Record
 from experiments.workloads import WORKLOADS
@@ -130,7 +133,9 @@ def test_the_page_asks_no_network_for_anything(whole) -> None:
     page = Page(source)
     links = [a.get("src") or a.get("href") for _, a in page.elements]
     assert {link for link in links if link and not link.startswith("#")} == {"data:,"}
-    own = "".join(Path(looks.__file__).with_name(name).read_text() for name in (*STYLES, *SCRIPTS))
+    own = "".join(
+        Path(page_room.__file__).with_name(name).read_text() for name in (*STYLES, *SCRIPTS)
+    )
     assert not re.search(r"https?:|@import|url\(|fetch\(", own)
     [policy] = [a["content"] for t, a in page.elements if t == "meta" and "http-equiv" in a]
     assert policy is not None and policy.startswith("default-src 'none';")

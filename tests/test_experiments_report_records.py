@@ -21,13 +21,13 @@ from experiments.calibration import BLANK
 from experiments.estimates import Subject
 from experiments.report import show, text, write
 from experiments.report.blocks import TRUTHS, Block, Chart, Origin, Picture, Section, Table, Text
-from experiments.report.copying import csv_of, csv_text, plainly
-from experiments.report.page import page, place
-from experiments.report.records import ranges
-from experiments.report.sections import WHOLE, told_whole
+from experiments.report.sections.order import WHOLE, told_whole
+from experiments.report.sections.records import ranges
 from experiments.report.story import Story, story
-from experiments.report.telling import told
-from experiments.report.words import bytes_text, count_text
+from experiments.report.telling.copying import csv_of, csv_text, plainly
+from experiments.report.telling.page import page, place
+from experiments.report.telling.text import told
+from experiments.report.wording.words import bytes_text, count_text
 from experiments.trial import CALIBRATION, Record
 
 

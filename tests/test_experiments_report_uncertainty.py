@@ -13,19 +13,20 @@ from rich.console import Console
 
 from experiments.calibration import Calibration, Fit
 from experiments.estimates import by_subject
-from experiments.report import summary, words
-from experiments.report.accuracy import COLUMN, NOT_CALIBRATED, error_text
-from experiments.report.answers import answers
+from experiments.report import summary
 from experiments.report.blocks import Chart, Section, Table, Text
-from experiments.report.floors import floors
-from experiments.report.glance import glance
-from experiments.report.ladder import ladder
-from experiments.report.moments import moments
-from experiments.report.pace import pace
-from experiments.report.resident import resident
-from experiments.report.sameness import sameness
-from experiments.report.sections import sections
-from experiments.report.times import beside_default, cost, fastest
+from experiments.report.sections.floors import floors
+from experiments.report.sections.glance import glance
+from experiments.report.sections.ladder import ladder
+from experiments.report.sections.moments import moments
+from experiments.report.sections.order import sections
+from experiments.report.sections.pace import pace
+from experiments.report.sections.resident import resident
+from experiments.report.wording import words
+from experiments.report.wording.accuracy import COLUMN, NOT_CALIBRATED, error_text
+from experiments.report.wording.answers import answers
+from experiments.report.wording.sameness import sameness
+from experiments.report.wording.times import beside_default, cost, fastest
 from experiments.trial import Record
 
 

@@ -13,8 +13,8 @@ import pytest
 from experiments import cli, scripts
 from experiments.cli import scripting
 from experiments.cli.endings import UsageError
-from experiments.report import words
-from experiments.report.script import of_script
+from experiments.report.sections.script import of_script
+from experiments.report.wording import words
 from experiments.trial import Record, Trial, read_records
 
 OWN = '''

@@ -13,7 +13,7 @@ import pytest
 
 from autodiff import MODES
 from experiments.instruments import INSTRUMENTS
-from experiments.report.answers import ASKED
+from experiments.report.wording.answers import ASKED
 from experiments.studies import DEFAULT_STUDY, READ_PEAKS, Study, studies
 from experiments.trial import COLLECTOR_PHASES, Trial
 from experiments.workloads import WORKLOADS

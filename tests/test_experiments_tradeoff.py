@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from experiments.estimates import by_subject
 from experiments.intervals import Process, of_median
 from experiments.report.blocks import Chart, Text
-from experiments.report.tradeoff import byte_ticks, front, tradeoff
+from experiments.report.sections.tradeoff import byte_ticks, front, tradeoff
 from experiments.trial import Record
 
 places = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=12)

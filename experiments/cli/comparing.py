@@ -15,8 +15,8 @@ from experiments.cli.endings import GOT_WORSE, OK, UsageError
 from experiments.cli.runs import folder_of
 from experiments.comparison import NothingInCommon, compare
 from experiments.environment import differences
-from experiments.report.compared import as_json, compared
 from experiments.report.reading import by_environment
+from experiments.report.telling.compared import as_json, compared
 from experiments.trial import Record, read_records
 
 HELP = (

@@ -1,14 +1,12 @@
 """The report of a run: a page to look at and findings to read, made from the records alone.
 
-reading   records.jsonl -> records, in the report's order
-answers   records -> each study's question and its answer
-sections  records -> sections, each of blocks: text, tables, charts
-story     a run's folder -> answers and sections
-page      the story -> report.html
-findings  the story -> findings.md
-telling   the story -> text for a terminal
-notebook  the story, or a part of it -> what a notebook shows inline
-terminal  records -> the table at the end of a run
+reading    records.jsonl -> records, in the report's order
+blocks     what sections are made of
+wording/   how figures are put into words; each study's question and its answer
+charts/    how figures are drawn
+sections/  records -> sections, each of blocks: text, tables, charts
+story      a run's folder -> answers and sections
+telling/   the story -> report.html, findings.md, text for a terminal, what a notebook shows
 """
 
 from __future__ import annotations
@@ -16,12 +14,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.report.terminal import summary, trust
+from experiments.report.telling.terminal import summary, trust
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from experiments.report.notebook import Shown
+    from experiments.report.telling.notebook import Shown
 
 __all__ = ["show", "summary", "text", "trust", "write"]
 
@@ -32,7 +30,7 @@ def write(folder: Path) -> Path:
     Raises FileNotFoundError where the folder holds no run, and ValueError, naming file, line and
     field, where a line of its records is none.
     """
-    from experiments.report import writing  # the charts' library takes a second to import
+    from experiments.report.telling import writing  # the charts' library takes a second to import
 
     return writing.write(Path(folder))
 
@@ -43,7 +41,7 @@ def text(folder: Path) -> list[RenderableType]:
     Raises what `write` does.
     """
     from experiments.report.story import story
-    from experiments.report.telling import told
+    from experiments.report.telling.text import told
 
     return list(told(story(Path(folder))))
 
@@ -62,8 +60,8 @@ def show(
     Raises what `write` does, and ValueError, naming what there is, for any other workload or
     section.
     """
-    from experiments.report.notebook import Shown, part
     from experiments.report.story import story
+    from experiments.report.telling.notebook import Shown, part
 
     told = story(Path(folder), workload)
     return Shown(part(told, section) if section else told, height)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from experiments.environment import identity
-from experiments.report.looks import MODES, WORKLOADS
+from experiments.report.wording.looks import MODES, WORKLOADS
 from experiments.trial import Record, RecordError
 
 RECORDS = "records.jsonl"

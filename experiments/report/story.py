@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.calibration import calibrated
-from experiments.report.answers import Answer, answers
 from experiments.report.blocks import Section
-from experiments.report.calibration import calibration, doubts, ordinary
-from experiments.report.matrix import matrix, shown
 from experiments.report.reading import by_environment, numbered
-from experiments.report.records import Numbered
-from experiments.report.records import records as lines_of
-from experiments.report.sections import sections
+from experiments.report.sections.calibration import calibration, doubts, ordinary
+from experiments.report.sections.matrix import matrix, shown
+from experiments.report.sections.order import sections
+from experiments.report.sections.records import Numbered
+from experiments.report.sections.records import records as lines_of
+from experiments.report.wording.answers import Answer, answers
 from experiments.trial import Record
 
 

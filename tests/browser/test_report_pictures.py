@@ -11,8 +11,8 @@ import visits
 from experiments import refgraph
 from experiments.refgraph import rendering
 from experiments.report.blocks import Picture, Section
-from experiments.report.page import page as written
 from experiments.report.story import Story
+from experiments.report.telling.page import page as written
 
 if TYPE_CHECKING:
     from conftest import Visit

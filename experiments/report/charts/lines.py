@@ -22,7 +22,7 @@ from experiments.report.charts.frames import (
     legend,
     point_at,
 )
-from experiments.report.looks import PHASES, ModeLook
+from experiments.report.wording.looks import PHASES, ModeLook
 
 
 @dataclass(frozen=True)

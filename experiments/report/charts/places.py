@@ -26,7 +26,7 @@ from experiments.report.charts.frames import (
     start_at_zero,
     whisker,
 )
-from experiments.report.looks import ModeLook
+from experiments.report.wording.looks import ModeLook
 
 NARROW, HIGH = 190, 280  # between the axes, in pixels: as wide as a phone leaves it
 ROOM = 0.16  # above the highest and, on a logarithmic scale, below the lowest

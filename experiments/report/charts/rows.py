@@ -34,8 +34,8 @@ from experiments.report.charts.frames import (
     start_at_zero,
     whisker,
 )
-from experiments.report.looks import ModeLook
-from experiments.report.words import Format, counted, range_text
+from experiments.report.wording.looks import ModeLook
+from experiments.report.wording.words import Format, counted, range_text
 
 ROW_PIXELS = 26
 
