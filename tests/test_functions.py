@@ -34,6 +34,7 @@ from autodiff import (
 from autodiff.arrays import gradient_dtype
 from autodiff.functions import elementwise, losses, products, reductions, shapes, sliding
 from autodiff.functions.arity import Binary, Unary
+from autodiff.functions.fitting import Fitting
 from autodiff.functions.numpy_protocol import OPERATIONS
 from autodiff.functions.per_input import PerInput
 
@@ -585,6 +586,7 @@ def each(rows: Sequence[Row] = ROWS) -> pytest.MarkDecorator:
 FAMILIES = {
     Unary,
     Binary,
+    Fitting,
     PerInput,
     R.Reduction,
     R.Extreme,
@@ -1029,6 +1031,23 @@ def test_astype_gives_gradients_in_the_dtype_of_its_input() -> None:
     x.cleargrad()
     (x.astype(int) * 3).sum().backward()
     assert x.grad is None
+
+
+@pytest.mark.parametrize(
+    ("bias", "dtype", "noted"),
+    [((2,), "float32", False), ((1,), "float32", True), ((2,), "float64", True)],
+)
+def test_shapes_are_noted_only_where_gradients_do_not_come_out_in_them(
+    bias: tuple[int, ...], dtype: str, noted: bool
+) -> None:
+    W, b = Variable(np.ones((3, 2), "float32")), Variable(np.ones(bias, dtype))
+    with using_mode("lean"):
+        y = ad.linear(np.ones((4, 3), "float32"), W, b)
+        assert y.creator is not None
+        assert (y.creator._more is not None) is noted
+        y.backward()
+    assert b.grad is not None
+    assert (b.grad.shape, b.grad.dtype) == (bias, dtype)
 
 
 def test_linear_without_a_bias_is_matmul() -> None:

@@ -9,8 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from autodiff.arrays import Array, Spec, sum_to_shape
 from autodiff.functions.arity import Binary
 from autodiff.functions.elementwise import mul
+from autodiff.functions.fitting import Fitting
 from autodiff.functions.numpy_protocol import implements
 from autodiff.functions.per_input import PerInput
 from autodiff.variable import Operand, Variable
@@ -20,36 +22,46 @@ __all__ = ["dot", "linear", "matmul", "rmatmul", "tensordot"]
 Axes: TypeAlias = "int | tuple[int | Sequence[int], int | Sequence[int]]"
 
 
-class MatMul(Binary):
+class MatMul(Fitting, Binary):
     """y = x0 x1, matrices on the last two axes, stacked and broadcast along the others.
 
     A vector stands for a matrix of one row (x0) or column (x1), and its axis is not in y.
     """
 
-    __slots__ = ("vector0", "vector1")
+    __slots__ = ()
     reads = ((1,), (0,))
 
-    def forward(self, x0: Any, x1: Any) -> Any:
-        self.vector0, self.vector1 = np.ndim(x0) == 1, np.ndim(x1) == 1
-        return np.matmul(x0, x1)
-
-    def as_matrix(self, gy: Any) -> Any:
-        """The gradient with the axes that vectors took away."""
-        if self.vector1:
-            gy = np.expand_dims(gy, -1)
-        return np.expand_dims(gy, -2) if self.vector0 else gy
+    forward = np.matmul
 
     def grad0(self, gy: Any) -> Any:
         _, x1 = self.kept
-        columns = np.expand_dims(x1, -1) if self.vector1 else x1
-        gx = np.matmul(self.as_matrix(gy), np.swapaxes(columns, -1, -2))
-        return np.squeeze(gx, -2) if self.vector0 else gx
+        is_row = gy.ndim == x1.ndim - 1
+        gx = np.matmul(_as_matrix(gy, is_row, x1.ndim == 1), _turned(x1, -2))
+        return np.squeeze(gx, -2) if is_row else gx
 
     def grad1(self, gy: Any) -> Any:
         x0, _ = self.kept
-        rows = np.expand_dims(x0, -2) if self.vector0 else x0
-        gx = np.matmul(np.swapaxes(rows, -1, -2), self.as_matrix(gy))
-        return np.squeeze(gx, -1) if self.vector1 else gx
+        is_column = gy.ndim == x0.ndim - 1
+        gx = np.matmul(_turned(x0, -1), _as_matrix(gy, x0.ndim == 1, is_column))
+        return np.squeeze(gx, -1) if is_column else gx
+
+    def fits(self, arrays: Sequence[Any], y: Array) -> bool:
+        x0, x1 = arrays
+        return x0.ndim <= 2 >= x1.ndim and x0.dtype is x1.dtype
+
+
+def _as_matrix(gy: Any, is_row: bool, is_column: bool) -> Any:
+    """A gradient with the axes that vectors took away."""
+    if is_column:
+        gy = np.expand_dims(gy, -1)
+    return np.expand_dims(gy, -2) if is_row else gy
+
+
+def _turned(x: Any, axis: int) -> Any:
+    """Matrices with columns for rows; a vector as a matrix that has an axis more, at `axis`."""
+    if x.ndim == 2:
+        return x.T
+    return np.expand_dims(x, axis) if x.ndim == 1 else np.swapaxes(x, -1, -2)
 
 
 @implements(np.matmul)
@@ -123,7 +135,7 @@ def dot(x0: Operand, x1: Operand) -> Variable:
     return tensordot(x0, x1, (-1, max(np.ndim(x1) - 2, 0)))
 
 
-class Linear(PerInput):
+class Linear(Fitting, PerInput):
     """y = x W + b, rows of x being on its last axis."""
 
     __slots__ = ()
@@ -131,8 +143,7 @@ class Linear(PerInput):
 
     def forward(self, x: Any, W: Any, b: Any) -> Any:
         y = np.matmul(x, W)
-        fits = np.shape(b) == y.shape[-1:] or np.broadcast_shapes(y.shape, np.shape(b)) == y.shape
-        if np.ndim(W) != 2 or not fits:
+        if np.ndim(W) != 2 or not _adds_to(y, np.shape(b)):
             raise ValueError("W is (n, m), and b is (m,), or fits the product as it is")
         if y.dtype != np.result_type(y, b):
             return y + b
@@ -141,18 +152,42 @@ class Linear(PerInput):
 
     def grad0(self, gy: Any) -> Any:
         _, W = self.kept
-        return np.matmul(gy, np.transpose(W))
+        return np.matmul(gy, W.T)
 
     def grad1(self, gy: Any) -> Any:
         x, _ = self.kept
         if x.ndim == 2:
-            return np.matmul(np.transpose(x), gy)
+            return np.matmul(x.T, gy)
         count = math.prod(x.shape[:-1])
         rows, gys = (np.reshape(a, (count, a.shape[-1])) for a in (x, gy))
-        return np.matmul(np.transpose(rows), gys)
+        return np.matmul(rows.T, gys)
 
     def grad2(self, gy: Any) -> Any:
         return gy
+
+    def fits(self, arrays: Sequence[Any], y: Array) -> bool:
+        x, W, b = arrays
+        return np.shape(b) == y.shape[-1:] and x.dtype is W.dtype is b.dtype
+
+    def input_gradients(self, gy: Any, create_graph: bool) -> Any:
+        if create_graph or self._more is not None:
+            return super().input_gradients(gy, create_graph)
+        of_x, of_W, of_b = self._sources
+        return [
+            None if of_x is None else self.grad0(gy),
+            None if of_W is None else self.grad1(gy),
+            None if of_b is None else sum_to_shape(gy, gy.shape[-1:]),
+        ]
+
+    def fitted(self, gx: Any, i: int, spec: Spec, create_graph: bool) -> Any:
+        if i == 2 and self._more is None:
+            return sum_to_shape(gx, gx.shape[-1:])
+        return super().fitted(gx, i, spec, create_graph)
+
+
+def _adds_to(y: Array, shape: tuple[int, ...]) -> bool:
+    """Whether what is of a shape can be added to an array in its memory."""
+    return shape == y.shape[-1:] or np.broadcast_shapes(y.shape, shape) == y.shape
 
 
 def linear(x: Operand, W: Operand, b: Operand | None = None) -> Variable:
