@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from autodiff.arrays import Array
+from autodiff.functions.fitting import Fitting
 from autodiff.functions.per_input import PerInput
 from autodiff.graph import Function
 from autodiff.variable import Operand, Variable
@@ -15,7 +18,7 @@ __all__ = ["log_softmax", "mean_squared_error", "softmax", "softmax_cross_entrop
 
 def _floats(x: Any) -> Any:
     """What holds floats as it is, else of floats: differences of integers can overflow."""
-    return x if np.result_type(x).kind == "f" else x * 1.0
+    return x if x.dtype.kind == "f" else x * 1.0
 
 
 class Softmax(Function):
@@ -73,7 +76,7 @@ def log_softmax(x: Operand, axis: int = -1) -> Variable:
     return LogSoftmax(axis).apply(x)
 
 
-class SoftmaxCrossEntropy(Function):
+class SoftmaxCrossEntropy(Fitting):
     """y = the mean of -log softmax(x) at each row's class.  gx = (softmax(x) - one-hot) / n."""
 
     __slots__ = ()
@@ -82,20 +85,26 @@ class SoftmaxCrossEntropy(Function):
     def forward(self, x: Any, t: Any) -> Any:
         _check_classes(x, t)
         x = _floats(x)
-        top = np.max(x, axis=1)
-        log_sum = np.log(np.sum(np.exp(x - top[:, np.newaxis]), axis=1)) + top
-        return np.mean(log_sum - x[np.arange(len(t)), t])
+        y = x - x.max(axis=1, keepdims=True)
+        right = y[np.arange(len(t)), t]
+        y = np.log(np.exp(y, out=y).sum(axis=1))
+        y -= right
+        return y.mean()
 
     def backward(self, gy: Any) -> Any:
         x, t = self.kept
         x = _floats(x)
+        gx = np.exp(x - x.max(axis=1, keepdims=True))
+        gx /= gx.sum(axis=1, keepdims=True)
         one_hot = np.zeros(x.shape, x.dtype)
         one_hot[np.arange(len(t)), t.data if isinstance(t, Variable) else t] = 1
-        gx = np.exp(x - np.max(x, axis=1, keepdims=True))
-        gx /= np.sum(gx, axis=1, keepdims=True)
         gx -= one_hot
         gx *= gy / len(t)
         return gx, None
+
+    def fits(self, arrays: Sequence[Any], y: Array) -> bool:
+        x, _ = arrays
+        return x.dtype is y.dtype
 
 
 def _check_classes(x: Any, t: Any) -> None:
