@@ -46,11 +46,11 @@ def test_the_report_repeats_the_question(study: Study) -> None:
 
 
 def test_the_ladder_is_every_mode_on_each_workload_with_every_instrument() -> None:
-    """With all but memray, which is an extra and leaves megabytes for each trial, and but for the
-    count of evaluations: no rung computes anything again.
+    """With all but memray, which is an extra and leaves megabytes for each trial, and those that
+    tell of recomputation: no rung computes anything again.
     """
     trials = studies()["ladder"].trials()
-    apart = {"native", "evaluations"}
+    apart = {"native", "evaluations", "arrays"}
     arms = {(t.workload, t.mode, t.instrument) for t in trials}
     assert {t.instrument for t in trials} == INSTRUMENTS.keys() - apart
     workloads = studies()["ladder"].workloads
@@ -139,6 +139,44 @@ def test_what_is_given_replaces_the_study_s_own() -> None:
     assert (trial.study, trial.workload, trial.mode) == ("cycles", "funnel", "lean")
     assert (trial.instrument, trial.collector) == ("clock", "each step")
     assert trial.parameters["size"] == 4096
+
+
+SWEEP = Study(
+    name="made up",
+    question="Which point?",
+    answered_by="Any.",
+    workloads=("chain", "funnel"),
+    modes=("lean", "step16"),
+    instruments={"clock": ("off",), "traced": ("off",)},
+    parameters={"chain": {"size": 7}},
+    sweep={"chain": [{}, {"length": 3}, {"length": 4}, {"length": 50}]},
+    quick_sweep={"chain": [{"length": 2}]},
+    repeats={"clock": 3},
+)
+
+
+def test_a_sweep_has_a_trial_of_every_point_and_none_twice() -> None:
+    trials = SWEEP.trials(modes=["lean"], instruments=["traced"], repeats=1)
+    chains = [t.parameters for t in trials if t.workload == "chain"]
+    assert sorted(chain["length"] for chain in chains) == [3, 4, 50]  # which is the default, too
+    assert {chain["size"] for chain in chains} == {7}
+    assert [t.workload for t in trials].count("funnel") == 1
+
+
+def test_a_quick_sweep_has_points_of_its_own_and_what_is_given_goes_before_both() -> None:
+    [quick] = SWEEP.trials(workloads=["chain"], modes=["lean"], instruments=["traced"], quick=True)
+    assert quick.parameters["length"] == 2
+    given = {"chain": {"length": 9}}
+    [only] = SWEEP.trials(
+        workloads=["chain"], modes=["lean"], instruments=["clock"], repeats=1, parameters=given
+    )
+    assert only.parameters["length"] == 9
+
+
+def test_a_study_may_repeat_an_instrument_less_often_than_others_do() -> None:
+    trials = SWEEP.trials(workloads=["funnel"], modes=["lean"])
+    assert Counter(t.instrument for t in trials) == {"clock": 3, "traced": 2}
+    assert Counter(t.repeat for t in SWEEP.trials(quick=True)).keys() == {0}
 
 
 @pytest.mark.parametrize("name", NAMES)

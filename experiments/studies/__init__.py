@@ -32,11 +32,12 @@ REPEATS = {
     "native": 1,
     "operations": 1,
     "evaluations": 1,
+    "arrays": 1,
 }
 
 # Where garbage waits for the collector, how high memory rises is a matter of when the collector
 # comes: with it on, an instrument that reads a peak meets it in every one of its phases.
-READ_PEAKS = ("traced", "resident", "lifetimes")
+READ_PEAKS = ("traced", "resident", "lifetimes", "arrays")
 
 
 def repeats_of(instrument: str, collector: Collector, *, quick: bool = False) -> int:
@@ -46,9 +47,12 @@ def repeats_of(instrument: str, collector: Collector, *, quick: bool = False) ->
     return 1 if quick else REPEATS.get(instrument, 2)
 
 
+Points = Sequence[Mapping[str, Value]]  # the parameters in which each point differs
+
+
 @dataclass(frozen=True)
 class Study:
-    """A question, and its sweep: workload x mode x instrument x collector x repeat."""
+    """A question, and its sweep: workload x point x mode x instrument x collector x repeat."""
 
     name: str
     question: str
@@ -57,6 +61,9 @@ class Study:
     modes: Sequence[str]
     instruments: Mapping[str, Sequence[Collector]]  # instrument -> the states of the collector
     parameters: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    sweep: Mapping[str, Points] = field(default_factory=dict)  # of workloads that have several
+    quick_sweep: Mapping[str, Points] = field(default_factory=dict)
+    repeats: Mapping[str, int] = field(default_factory=dict)  # where not as many as elsewhere
 
     def trials(
         self,
@@ -75,30 +82,39 @@ class Study:
             Trial(
                 study=self.name,
                 workload=workload,
-                parameters=self._parameters(workload, given.get(workload, {}), quick),
+                parameters=point,
                 mode=mode,
                 instrument=instrument,
                 collector=collector,
                 repeat=repeat,
             )
-            for workload, mode, instrument in itertools.product(
-                workloads or self.workloads,
+            for workload in workloads or self.workloads
+            for point, mode, instrument in itertools.product(
+                self._points(workload, given.get(workload, {}), quick),
                 modes or self.modes,
                 instruments or self.instruments,
             )
             for collector in collectors or self.instruments.get(instrument, ("off",))
-            for repeat in range(repeats or repeats_of(instrument, collector, quick=quick))
+            for repeat in range(repeats or self._repeats(instrument, collector, quick))
         ]
         return interleaved(trials)
 
-    def _parameters(
+    def _repeats(self, instrument: str, collector: Collector, quick: bool) -> int:
+        usual = repeats_of(instrument, collector, quick=quick)
+        return usual if quick else self.repeats.get(instrument, usual)
+
+    def _points(
         self, workload: str, given: Mapping[str, Value], quick: bool
-    ) -> dict[str, Value]:
+    ) -> list[dict[str, Value]]:
+        """The parameters of each point of a workload's sweep; no two are alike."""
         if workload not in WORKLOADS:  # a file of the user's, which comes with its own
-            return dict(given)
+            return [dict(given)]
         chosen = WORKLOADS[workload]
         smaller = chosen.quick if quick else {}
-        return {**chosen.defaults, **self.parameters.get(workload, {}), **smaller, **given}
+        base = {**chosen.defaults, **self.parameters.get(workload, {}), **smaller}
+        points = (self.quick_sweep if quick else self.sweep).get(workload, [{}])
+        every = [{**base, **point, **given} for point in points]
+        return [point for n, point in enumerate(every) if point not in every[:n]]
 
 
 def interleaved(trials: Iterable[Trial]) -> list[Trial]:
