@@ -142,6 +142,7 @@ GATES: Sequence[Gate] = (
     Gate("operations", "operation_count", "operations", "operations_count", _CHAINS, EXACT),
     Gate("evaluations", "evaluations_count", "evaluations", "evaluations_count", _AGAIN, EXACT),
     Gate("evaluations", "recomputed_count", "computed again", "recomputed_count", _AGAIN, EXACT),
+    Gate("arrays", "peak_array_bytes", "peaks", "live_bytes", (*_ARRAYS, "squares"), NUMBERS),
     Gate(
         "lifetimes",
         "timeline_live_after_forward_bytes",

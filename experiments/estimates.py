@@ -29,7 +29,15 @@ NOTHING_BYTES = 4096
 ALIKE_SHARE = 0.01
 
 # What these read of a trial is the same in every process, unless the collector may choose when.
-DETERMINISTIC = ("traced", "cycles", "operations", "evaluations", "lifetimes", "objects")
+DETERMINISTIC = (
+    "traced",
+    "cycles",
+    "operations",
+    "evaluations",
+    "arrays",
+    "lifetimes",
+    "objects",
+)
 EXACT = ("_bytes", "_count")  # how such a reading's name ends
 
 

@@ -386,6 +386,14 @@ PLANS: Mapping[str, Sequence[Plan]] = {
         Plan("squares_again"),
         Plan("squares_again", {"length": 30}, is_quick=False),
     ),
+    "arrays": (
+        *SIZES,
+        Plan("untouched"),
+        Plan("views"),
+        Plan("transient"),
+        Plan("squares"),
+        Plan("squares", {"length": 30}, is_quick=False),
+    ),
     "lifetimes": (
         *SIZES,
         Plan("views"),

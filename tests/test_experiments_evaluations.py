@@ -82,11 +82,10 @@ def test_a_gradient_s_own_graph_is_computed_for_the_first_time():
     assert readings(by_grad) == (3, 0)
 
 
-def test_a_function_evaluated_once_more_is_computed_again_whoever_asks():
+def test_what_is_evaluated_and_not_applied_is_computed_again_whoever_asks():
     def work():
-        function = Sin()
-        function(x())
-        function.forward(np.ones(3))
+        Sin()(x())
+        Sin().forward(np.ones(3))
 
     assert readings(work) == (2, 1)
 
@@ -147,18 +146,3 @@ def test_results_are_what_they_are_and_the_engine_is_put_back():
     counted(work)
     assert [dict(vars(kind)) for kind in kinds] == before
     assert sum(a is not vars(kind).get("forward") for a, kind in zip(seen, kinds, strict=True)) == 5
-
-
-def test_counting_keeps_no_function_alive(collector_off):
-    def work():
-        y = sin(x())
-        before = len(instrument._known)
-        del y
-        assert (before, len(instrument._known)) == (1, 0)
-
-    instrument = Evaluations()
-    instrument.at("built")
-    try:
-        work()
-    finally:
-        instrument.at("dropped")

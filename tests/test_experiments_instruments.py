@@ -17,7 +17,8 @@ from autodiff import MODES, Function, Variable, square
 from autodiff.functions.elementwise import Square
 from experiments.bounds import NEW, Rule, chain_floor
 from experiments.heartbeat import Mark
-from experiments.instruments import INSTRUMENTS, Disagreement, Instrument
+from experiments.instruments import INSTRUMENTS, Disagreement, Instrument, allocations
+from experiments.instruments.arrays import Arrays
 from experiments.instruments.cycles import Cycles
 from experiments.instruments.operations import Operations
 from experiments.runner import run_trial
@@ -397,6 +398,49 @@ def test_a_curve_is_thinned_without_losing_its_highest_point():
     assert len(few) <= 100
     assert max(few, key=lambda one: one.bytes) == curve[5_001]
     assert [one.seconds for one in few] == sorted(one.seconds for one in few)
+
+
+# arrays -----------------------------------------------------------------------------------------
+
+
+def test_arrays_sees_a_peak_between_two_moments_and_nothing_else():
+    readings = measured("transient", "arrays", size=32_000_000, seconds=0.0).readings
+    assert 0 <= readings["peak_array_bytes"] - 32_000_000 < 64  # numbers that NumPy makes arrays of
+
+
+def test_arrays_takes_no_peak_of_the_building():
+    assert measured("building", "arrays", size=32_000_000).readings["peak_array_bytes"] == 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_arrays_sees_of_a_chain_what_its_lifetimes_show(mode):
+    known = measured("chain", "lifetimes", mode, length=10, size=1000).readings
+    found = measured("chain", "arrays", mode, length=10, size=1000).readings
+    assert found["peak_array_bytes"] == known["timeline_peak_bytes"]
+
+
+def test_arrays_made_where_they_cannot_be_seen_are_a_failed_trial():
+    instrument = Arrays()
+    instrument.at("baseline")
+    try:
+        instrument._born(0, 8)
+        with pytest.raises(Disagreement, match=r"come to 8 bytes .* and to 0 by tracemalloc"):
+            instrument.at("dropped")
+    finally:
+        tracemalloc.stop()
+
+
+def test_arrays_says_where_there_is_no_such_allocator(monkeypatch):
+    def probe():
+        raise NotImplementedError("there is no such allocator here")
+
+    monkeypatch.setattr(allocations, "probe", probe)
+    instrument = Arrays()
+    for phase in ("baseline", "built", "dropped", "collected"):
+        instrument.at(phase)
+    instrument.close()
+    assert instrument.readings == {}
+    assert instrument.unavailable == {"peak_array_bytes": "there is no such allocator here"}
 
 
 # clock --------------------------------------------------------------------------------------------

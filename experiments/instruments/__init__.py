@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from experiments.instruments.arrays import Arrays
 from experiments.instruments.clock import Clock
 from experiments.instruments.collector import Collector
 from experiments.instruments.cycles import Cycles
@@ -43,6 +44,7 @@ INSTRUMENTS: Mapping[str, type[Instrument]] = {
         Native,
         Operations,
         Evaluations,
+        Arrays,
     )
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from typing import Any
-from weakref import WeakSet
 
 from autodiff import Function, Variable
 from experiments.instruments.applications import Applications, Method
@@ -14,14 +13,13 @@ from experiments.instruments.instrument import Instrument
 class Evaluations(Instrument):
     """How many operations are evaluated, and how many of them again, by the operation's name.
 
-    Sees: every evaluation of a Function's forward. One counts as computed again where the same
-    Function has been evaluated before, or where backward, and not the gradient's own graph
-    (create_graph), asks for it. A Function that evaluates others in its forward, as a checkpoint
-    does, is counted by these and not itself.
+    Sees: every evaluation of a Function's forward. It is the first where the Function is applied by
+    code of the workload's, or for the gradient's own graph (create_graph); all others compute
+    again. A Function that evaluates others in its forward, as a checkpoint does, is counted by
+    these and not itself.
     Blind to: what an evaluation costs; what NumPy computes outside of Functions, gradient rules
     among it. Under create_graph a checkpoint's own operations and those of its gradient cannot be
-    told apart, and all count as computed again; so does nothing within `grad`, which cannot be told
-    from the workload's own code, but Functions that were evaluated before.
+    told apart, and all count as computed again.
     Cost: some microseconds for each evaluation; that is why it measures nothing else.
     Source: the public classes autodiff.Function and Variable, wrapped while the trial runs.
     """
@@ -32,10 +30,10 @@ class Evaluations(Instrument):
         super().__init__()
         self._first: Counter[str] = Counter()
         self._again: Counter[str] = Counter()
-        self._known: WeakSet[Function] = WeakSet()  # those that have been evaluated
         self._made_of_others: set[type[Function]] = set()
         self._number = 0  # of evaluations
-        self._going_back = False  # whether what is evaluated now is computed again
+        self._going_back = False  # whether what is applied now is computed again
+        self._applied: Function | None = None  # the innermost that is being applied
         self._watched = Applications(self._apply, self._run, self._evaluate)
 
     def at(self, phase: str) -> None:
@@ -55,7 +53,11 @@ class Evaluations(Instrument):
         }
 
     def _apply(self, call: Method, function: Function, inputs: tuple[Any, ...]) -> Any:
-        return call(function, *inputs)
+        before, self._applied = self._applied, function
+        try:
+            return call(function, *inputs)
+        finally:
+            self._applied = before
 
     def _evaluate(self, forward: Method, function: Function, arrays: tuple[Any, ...]) -> Any:
         before = self._number
@@ -64,9 +66,8 @@ class Evaluations(Instrument):
             self._made_of_others.add(type(function))
             return result
         self._number += 1
-        again = self._going_back or function in self._known
+        again = self._going_back or function is not self._applied
         (self._again if again else self._first)[type(function).__name__] += 1
-        self._known.add(function)
         return result
 
     def _run(self, rule: Method, function: Function, gys: tuple[Any, ...]) -> Any:

@@ -94,6 +94,13 @@ INSTRUMENTS = {
         "What an evaluation costs; what gradient rules compute.",
         "Some microseconds for each evaluation, which is why it measures nothing else.",
     ),
+    "arrays": Measuring(
+        "The most that arrays came to at once, to the byte, also of those that come and go within "
+        "an operation (an allocator given to NumPy, NEP 49). Borne out at the end by tracemalloc; "
+        "a trial in which it is not has failed.",
+        "Whatever is not an array's; arrays made in threads; when the peak was.",
+        "Some microseconds for each array, and as `traced`.",
+    ),
 }
 
 WORDS = (
