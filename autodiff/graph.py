@@ -53,8 +53,8 @@ from autodiff.variable import (
     Variable,
     as_constant,
     as_variable,
+    source_of,
     unchecked,
-    wanted_source,
 )
 
 if TYPE_CHECKING:
@@ -107,24 +107,36 @@ class Function:
 
     def apply(self, *inputs: Operand) -> Any:
         """Apply an operation that was made for this: `__call__`, with no check that it was."""
-        arrays = [x._array if isinstance(x, Variable) else self.constant(x) for x in inputs]
+        recording = settings().recording
+        arrays: list[Any] = []
+        sources: list[Source | None] = []
+        generation = -2  # before that of a leaf
+        for x in inputs:
+            source = None
+            if isinstance(x, Variable):
+                arrays.append(x._array)
+                if x.requires_grad and recording is not None:
+                    source = x._source or source_of(x)
+                    if source.generation > generation:
+                        generation = source.generation
+            else:
+                arrays.append(x if type(x) in NUMBERS else self.constant(x))
+            sources.append(source)
         if self.saves is None or len(arrays) == 1:
             arrays = all_arrays(arrays)
-        recording = settings().recording
         keeper = None if recording is None else recording.keeper
         if keeper is not None:
             keeper.prepare(self, arrays)
         results = self.results(arrays)
         if recording is None:
             outputs = [unchecked(y, UNTRACKED) for y in results]
+        elif generation == -2:
+            outputs = [as_constant(y) for y in results]
         else:
-            sources = tuple([wanted_source(x) for x in inputs])
-            if sources.count(None) == len(sources):
-                outputs = [as_constant(y) for y in results]
-            else:
-                outputs = self._record(recording, inputs, sources, arrays, results)
-                if keeper is not None:
-                    keeper.keep(self, arrays, results)
+            of_inputs = tuple(sources)
+            outputs = self._record(recording, inputs, of_inputs, generation + 1, arrays, results)
+            if keeper is not None:
+                keeper.keep(self, arrays, results)
         return outputs if len(outputs) > 1 else outputs[0]
 
     apply_any = apply  # what subclasses with an `apply` of their own leave the rest to
@@ -167,12 +179,12 @@ class Function:
         recording: Recording,
         inputs: tuple[Operand, ...],
         sources: tuple[Source | None, ...],
+        generation: int,
         arrays: Sequence[Any],
         results: Sequence[Array],
     ) -> list[Variable]:
         """Take this application into the graph; its outputs."""
         more = self.more(recording, inputs, sources, arrays, results)
-        generation = max([source.generation for source in sources if source is not None]) + 1
         kept = self.select(sources, (*arrays, *results))
         held = self.held(sources)
         if len(results) == 1:

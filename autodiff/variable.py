@@ -396,11 +396,6 @@ def source_of(variable: Variable) -> Source:
     return source
 
 
-def wanted_source(x: Any) -> Source | None:
-    """Where the gradient of an operand goes; None where it wants none."""
-    return source_of(x) if isinstance(x, Variable) and x.requires_grad else None
-
-
 def _backward_mode(
     retain_grad: bool | None, retain_graph: bool | None, create_graph: bool
 ) -> MemoryMode:
