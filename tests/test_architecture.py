@@ -28,6 +28,8 @@ AUTODIFF = {
     "gradients": {"arrays", "config", "memory"},
     "variable": {"arrays", "config", "gradients", "memory"},
     "values": {"arrays", "gradients"},
+    "chains": set(),
+    "schedules": {"chains"},
     "graph": {"arrays", "config", "gradients", "keeping", "memory", "variable"},
     "functions": {"arrays", "config", "gradients", "graph", "variable"},
     "checkpoint": {"config", "gradients", "graph", "variable"},
