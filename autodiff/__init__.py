@@ -15,6 +15,7 @@ memory      MemoryMode, MODES: what the graph keeps alive, until when
 config      Config, using_config, using_mode, no_grad: what is in force
 functions   every operation, from abs to where; NumPy's functions on Variables are these, too
 checkpoint  recompute a part of the graph instead of keeping it
+draws       the random numbers of such a part, drawn again
 derivatives jacobian, hessian, hvp, vjp: derivatives of a function
 gradcheck   numerical_diff, gradient_check: gradients against finite differences
 arrays      what the engine asks of plain arrays
@@ -22,7 +23,7 @@ nn          layers, optimizers, data: import it by its own name
 """
 
 from autodiff.arrays import as_array
-from autodiff.checkpoint import checkpoint
+from autodiff.checkpoint import checkpoint, recomputing, replayed
 from autodiff.config import Config, no_grad, test_mode, using_config, using_mode
 from autodiff.derivatives import hessian, hvp, jacobian, vjp
 from autodiff.functions import *
@@ -77,7 +78,9 @@ __all__ = [
     "pad",
     "pow",
     "rdiv",
+    "recomputing",
     "relu",
+    "replayed",
     "reshape",
     "rmatmul",
     "rpow",

@@ -14,10 +14,13 @@ from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from autodiff.keeping import Keeper
 from autodiff.memory import AXES, MODES, MemoryMode
+
+if TYPE_CHECKING:
+    from autodiff.checkpoint import Part
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,6 +49,7 @@ class Settings:
     budget: int | None = None  # the bytes that arrays may come to; kept ones are computed again
     packer: Any = None  # what packs kept arrays
     keeper: Keeper | None = None  # what these two come to; None: arrays are kept as they are
+    part: Part | None = field(default=None, repr=False, compare=False)  # what checkpoint computes
 
     recording: Recording | None = field(init=False, repr=False, compare=False)  # None: no graph
     # The same, where an operation may be recorded in a straight line; None sends it the long way.
@@ -105,7 +109,7 @@ class Settings:
 # rooms that have keepers enter them here.
 KEEPERS: dict[str, Callable[[Any], Keeper]] = {}
 
-NAMES = (*AXES, *(f.name for f in fields(Settings) if f.init and f.name != "keeper"))
+NAMES = (*AXES, *(f.name for f in fields(Settings) if f.init and f.name not in ("keeper", "part")))
 
 
 def valid_names(name: str, valid: tuple[str, ...]) -> str:

@@ -60,6 +60,9 @@ class Untracked(Leaf):
     def __bool__(self) -> bool:
         return False
 
+    def begin(self) -> None:
+        """A graph is about to begin at the result."""
+
 
 UNTRACKED = Untracked(None, untracked=True)
 

@@ -83,6 +83,7 @@ class Function:
     __slots__ = ("generation", "_sources", "kept", "_links", "_more", "__weakref__")
 
     saves: ClassVar[tuple[int, ...] | None] = None
+    numbers_outputs: ClassVar[bool] = False  # also where there is just one
 
     generation: int
     _sources: Any  # a Source; of several inputs a tuple of them or None; None: released
@@ -129,7 +130,9 @@ class Function:
             keeper.prepare(self, arrays)
         results = self.results(arrays)
         if recording is None:
-            outputs = [unchecked(y, UNTRACKED) for y in results]
+            part = settings().part
+            leaf = UNTRACKED if part is None else part.read(inputs)
+            outputs = [unchecked(y, leaf, leaf is not None) for y in results]
         elif generation == -2:
             outputs = [as_constant(y) for y in results]
         else:
@@ -187,7 +190,7 @@ class Function:
         more = self.more(recording, inputs, sources, arrays, results)
         kept = self.select(sources, (*arrays, *results))
         held = self.held(sources)
-        if len(results) == 1:
+        if len(results) == 1 and not self.numbers_outputs:
             return [self.recorded(recording, held, generation, kept, more, results[0])]
         outputs = [unchecked(y, Output(self, i)) for i, y in enumerate(results)]
         self.generation, self._sources, self.kept, self._more = (

@@ -12,11 +12,11 @@ from numpy.typing import DTypeLike
 from autodiff.arrays import Array, as_array, gradient_dtype, own, real_array
 from autodiff.config import settings, using_config
 from autodiff.gradients import (
-    UNTRACKED,
     Gradient,
     Leaf,
     Output,
     Source,
+    Untracked,
     function_of,
     propagate,
 )
@@ -391,8 +391,10 @@ class NotKept(Variable):
 def source_of(variable: Variable) -> Source:
     """Where the gradient of a Variable goes in a backward pass."""
     source = variable._source
-    if source is None or source is UNTRACKED:
-        source = variable._source = Leaf(variable, untracked=source is UNTRACKED)
+    if source is None or isinstance(source, Untracked):
+        if source is not None:
+            source.begin()
+        source = variable._source = Leaf(variable, untracked=source is not None)
     return source
 
 

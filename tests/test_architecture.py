@@ -32,7 +32,8 @@ AUTODIFF = {
     "schedules": {"chains"},
     "graph": {"arrays", "config", "gradients", "keeping", "memory", "variable"},
     "functions": {"arrays", "config", "gradients", "graph", "variable"},
-    "checkpoint": {"config", "gradients", "graph", "variable"},
+    "draws": set(),
+    "checkpoint": {"arrays", "config", "draws", "gradients", "graph", "keeping", "variable"},
     "gradcheck": {"arrays", "config", "variable"},
     "derivatives": {"arrays", "config", "gradients", "variable"},
     "nn": set(),  # the public names alone

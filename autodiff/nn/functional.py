@@ -14,6 +14,7 @@ from autodiff import (
     mean,
     mul,
     pad,
+    replayed,
     reshape,
     tensordot,
     transpose,
@@ -81,7 +82,7 @@ def dropout(x: Operand, ratio: float = 0.5, rng: np.random.Generator | None = No
     x = as_variable(x)
     if not Config.train or ratio == 0:
         return x
-    kept = (rng or np.random.default_rng()).random(x.shape) >= ratio
+    kept = replayed(rng).random(x.shape) >= ratio
     return mul(x, kept.astype(x.dtype) / (1 - ratio))
 
 

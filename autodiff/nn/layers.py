@@ -13,6 +13,7 @@ from autodiff import (
     Variable,
     linear,
     matmul,
+    recomputing,
     relu,
     reshape,
     sigmoid,
@@ -168,7 +169,8 @@ class BatchNorm(Scaled):
         wide = (1, -1) + (1,) * (x.ndim - 2)
         if Config.train:
             y, _ = standardize(x, axes, self.eps)
-            self._run_on(x.data if isinstance(x, Variable) else x, axes)
+            if not recomputing():
+                self._run_on(x.data if isinstance(x, Variable) else x, axes)
         else:
             assert self.running_mean is not None
             assert self.running_var is not None
