@@ -150,7 +150,8 @@ class Rule:
     """The gradient rule of an application ran.
 
     reads: the buffers that it declares it reads. gradients: for each input, the buffer of what the
-    rule gave for it; None where it gave nothing, NEW where that is in no buffer yet.
+    rule gave for it; None where it gave nothing, NEW where that is in no buffer yet, SCATTERED
+    where it is a few elements, to be added to what is there.
     """
 
     application: Application
@@ -158,7 +159,7 @@ class Rule:
     gradients: Sequence[int | None]
 
 
-NEW = -1
+NEW, SCATTERED = -1, 0
 
 
 @dataclass
@@ -176,8 +177,9 @@ def liveness_floor(log: OperationLog) -> int:
     A buffer is needed from when it is made to its last use: by an operation that takes it, or by a
     gradient rule that declares it. The gradient of a value is needed from the first rule that adds
     to it until the rule of what made the value has run; of a value that nothing made, until the
-    backward pass ends. Sums are taken in place. The floor is the highest sum, over time, of all
-    buffers that are needed at once.
+    backward pass ends. Sums are taken in place: what a further rule gives is needed beside the
+    gradient that it is added to, and no third array. The floor is the highest sum, over time, of
+    all buffers that are needed at once.
     """
     return _Liveness(log).floor()
 
@@ -233,17 +235,26 @@ class _Liveness:
             self.need(self.new(value.bytes) if buffer is None else buffer)
         for value, gradient in zip(rule.application.inputs, rule.gradients, strict=True):
             if gradient is not None:
-                self.add(value, gradient)
+                self.add(value, gradient, rule)
 
-    def add(self, value: Value, buffer: int) -> None:
-        """Add to the gradient of a value: the first to be added stands for it, then a sum does."""
+    def add(self, value: Value, buffer: int, rule: Rule) -> None:
+        """Add what a rule gave to the gradient of a value.
+
+        A few elements are added to what is there, and take an array only where there is none.
+        """
         held = self.gradients.get(value.number)
-        if held is not None:
-            self.need(held, self.now - 1)
-        if held is not None or buffer == NEW:
-            buffer = self.new(value.bytes)
-        self.gradients[value.number] = buffer
-        self.need(buffer)
+        if held is None or buffer != SCATTERED:
+            buffer = self.new(value.bytes) if buffer in (NEW, SCATTERED) else buffer
+            self.need(buffer)
+        if held is None:
+            self.gradients[value.number] = buffer
+            return
+        self.need(held)
+        others = {b for number, b in self.gradients.items() if number != value.number}
+        others |= {b for b in rule.gradients if b is not None and rule.gradients.count(b) > 1}
+        if buffer != SCATTERED and held in others:  # so the sum is taken in another array
+            self.gradients[value.number] = self.new(value.bytes) if buffer in others else buffer
+            self.need(self.gradients[value.number])
 
     def end_pass(self) -> None:
         """The gradients of what nothing made are needed until now, and no other any more."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from experiments.bounds import (
     NEW,
+    SCATTERED,
     Application,
     OperationLog,
     Rule,
@@ -153,6 +154,32 @@ def test_two_contributions_to_a_gradient_are_one_array():
     script.rule(first)
     # At `both`: x, and the gradients of z, a, b. At `right`: x, those of b and y. No rule reads.
     assert script.floor == 4 * S
+
+
+def test_what_is_added_to_a_gradient_is_there_beside_it():
+    """z = f(y) + g(y): the rule that runs last gives an array for the gradient of y that stands."""
+    script = Script()
+    x = script.value(standing=True)
+    y, a, b, z = script.value(10 * S, of=x), *(script.value(of=x) for _ in "abz")
+    left, right = script.apply([y], [a]), script.apply([y], [b])
+    both = script.apply([a, b], [z])
+    script.rule(both)
+    script.rule(left)
+    script.rule(right)
+    assert script.floor == (1 + 10 + 10 + 1) * S  # at `right`: x, two of y, the gradient of b
+
+
+def test_a_few_elements_are_added_to_a_gradient_without_an_array():
+    """z = y[0] + y[1]: only the first that comes to y takes an array of its size."""
+    script = Script()
+    x = script.value(10 * S, standing=True)
+    a, b, z = script.value(of=x), script.value(of=x), script.value(of=x)
+    first, second = script.apply([x], [a]), script.apply([x], [b])
+    both = script.apply([a, b], [z])
+    script.rule(both)
+    script.rule(first, gradients=[SCATTERED])
+    script.rule(second, gradients=[SCATTERED])
+    assert script.floor == (10 + 10 + 1 + 1) * S  # x, its gradient, and those of a and b
 
 
 def test_a_gradient_that_is_passed_on_as_it_is_is_one_array():

@@ -13,7 +13,16 @@ import pytest
 import specimens
 from specimens import named
 
-from autodiff import MODES, Function, Variable, square
+from autodiff import (
+    MODES,
+    Function,
+    Variable,
+    add,
+    linear,
+    matmul,
+    softmax_cross_entropy,
+    square,
+)
 from autodiff.functions.elementwise import Square
 from experiments.bounds import NEW, Rule, chain_floor
 from experiments.heartbeat import Mark
@@ -494,8 +503,38 @@ def test_no_peak_lies_under_its_floor(mode):
 
 def test_lean_reaches_the_floor_of_a_chain():
     peak = measured("chain", "traced", length=10, size=100_000).readings["peak_bytes"]
-    floor = chain_floor(10, 800_000, saves="input", result="held")
+    floor = chain_floor(10, 800_000, saves="input")
     assert floor <= peak < floor + 100_000
+
+
+def rules_run(work):
+    return sum(isinstance(event, Rule) for event in logged(work).log.events)
+
+
+@pytest.mark.parametrize(
+    ("operation", "shapes"),
+    [
+        (square, [(3,)]),
+        (add, [(3,), (3,)]),
+        (matmul, [(2, 3), (3, 4)]),
+        (linear, [(2, 3), (3, 4), (4,)]),
+        (softmax_cross_entropy, [(2, 3)]),
+    ],
+    ids=lambda given: getattr(given, "__name__", ""),
+)
+def test_every_rule_is_seen_whichever_way_the_engine_takes_to_it(operation, shapes):
+    xs = [Variable(np.ones(shape)) for shape in shapes]
+    labels = [np.array([0, 1])] if operation is softmax_cross_entropy else []
+    assert rules_run(lambda: operation(*xs, *labels).backward()) == 1
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_what_is_differentiated_again_is_the_same_value(order):
+    """Of tanh, no array is alive that the floor does not know, however often it is derived."""
+    sizes = {"order": order, "size": 1_000}
+    floor = measured("tanh_derivatives", "operations", **sizes).readings["floor_bytes"]
+    peak = measured("tanh_derivatives", "lifetimes", **sizes).readings["timeline_peak_bytes"]
+    assert floor <= peak <= floor + 64  # of scalars
 
 
 class Kept(Square):

@@ -42,7 +42,6 @@ ROWS: list[tuple[str, dict[str, Value], int]] = [
 LEAVES: dict[str, Callable[[MemoryMode], bool]] = {
     # a gradient that is kept has a graph, which may hold its inputs whole, and so itself
     "gradient_penalty": lambda mode: mode.kept == "inputs",
-    "tanh_derivatives": lambda mode: mode.kept == "inputs" and mode.retain_grad,
     # unchain_backward takes every cycle apart
     "lstm_sine": lambda mode: False,
     "lstm_sine_whole": lambda mode: False,

@@ -165,6 +165,14 @@ class Linear(Fitting, PerInput):
     def grad2(self, gy: Any) -> Any:
         return gy
 
+    def backward(self, gy: Any) -> Any:
+        of_x, of_W, of_b = self._sources
+        return [
+            None if of_x is None else self.grad0(gy),
+            None if of_W is None else self.grad1(gy),
+            None if of_b is None else gy,
+        ]
+
     def fits(self, arrays: Sequence[Any], y: Array) -> bool:
         x, W, b = arrays
         return np.shape(b) == y.shape[-1:] and x.dtype is W.dtype is b.dtype
@@ -172,12 +180,10 @@ class Linear(Fitting, PerInput):
     def input_gradients(self, gy: Any, create_graph: bool) -> Any:
         if create_graph or self._more is not None:
             return super().input_gradients(gy, create_graph)
-        of_x, of_W, of_b = self._sources
-        return [
-            None if of_x is None else self.grad0(gy),
-            None if of_W is None else self.grad1(gy),
-            None if of_b is None else sum_to_shape(gy, gy.shape[-1:]),
-        ]
+        gxs = self.backward(gy)
+        if gxs[2] is not None:
+            gxs[2] = sum_to_shape(gy, gy.shape[-1:])
+        return gxs
 
     def fitted(self, gx: Any, i: int, spec: Spec, create_graph: bool) -> Any:
         if i == 2 and self._more is None:

@@ -144,10 +144,17 @@ class Lifetimes(Instrument):
         return gxs
 
     def _backward(self, backward: Method) -> Method:
-        def passed(variable: Variable, *given: Any, **named: Any) -> Any:
+        def passed(
+            variable: Variable,
+            retain_grad: bool | None = None,
+            retain_graph: bool | None = None,
+            create_graph: bool = False,
+        ) -> None:
+            results = [variable]
+            del variable  # or a result that nobody else holds would live until the pass is over
             before = self._log.enter("backward pass", "pass")
             try:
-                return backward(variable, *given, **named)
+                backward(results.pop(), retain_grad, retain_graph, create_graph)
             finally:
                 self._log.leave(before)
 

@@ -12,7 +12,15 @@ import numpy as np
 
 from autodiff import Function, Variable
 from experiments import census
-from experiments.bounds import NEW, Application, OperationLog, Rule, Value, liveness_floor
+from experiments.bounds import (
+    NEW,
+    SCATTERED,
+    Application,
+    OperationLog,
+    Rule,
+    Value,
+    liveness_floor,
+)
 from experiments.instruments.applications import Applications, Method
 from experiments.instruments.instrument import Instrument
 
@@ -36,6 +44,7 @@ class Operations(Instrument):
         self.log = OperationLog()
         self._names: Counter[str] = Counter()
         self._numbers = _Numbers()
+        self._values: dict[tuple[int, int], int] = {}  # numbers of values
         self._applications: dict[int, Application] = {}  # by the Function's id
         self._watched = Applications(self._apply, self._run)
 
@@ -88,7 +97,7 @@ class Operations(Instrument):
         """The buffer of a gradient: NEW where the engine has still to make the one that counts."""
         array = _array(gx)
         if array is None:
-            return None if gx is None else NEW
+            return None if gx is None else NEW if np.isscalar(gx) else SCATTERED
         return self._buffer(array) if array.nbytes == value.bytes else NEW
 
     def _value(self, x: Any) -> Value:
@@ -96,8 +105,19 @@ class Operations(Instrument):
         if array is None:  # a plain number takes no buffer
             number = self._numbers.fresh()
             self.log.sizes[number] = 0
-            return Value(number, number, 0)
-        return Value(self._numbers.of(x), self._buffer(array), array.nbytes)
+            return Value(self._values.setdefault((number, 0), len(self._values) + 1), number, 0)
+        return Value(self._of_value(x, array), self._buffer(array), array.nbytes)
+
+    def _of_value(self, x: Any, array: np.ndarray[Any, Any]) -> int:
+        """The number of a value: of this array, as its creator's.
+
+        A rule that is to be differentiated gets new Variables on what was kept: other objects, and
+        the same values.
+        """
+        creator = x.creator if isinstance(x, Variable) else None
+        made_by = 0 if creator is None else self._numbers.of(creator)
+        key = self._numbers.of(array), made_by
+        return self._values.setdefault(key, len(self._values) + 1)
 
     def _buffer(self, array: np.ndarray[Any, Any]) -> int:
         """The number of the memory that an array lies in; memory of before the baseline is free."""

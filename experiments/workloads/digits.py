@@ -105,6 +105,7 @@ def training(
         for _ in range(epochs):
             for chosen, right in loader:
                 loss = softmax_cross_entropy(model(arranged(scaled(chosen))), right)
+                del chosen  # what backward reads of the images is the scaled copy
                 probe("forward")
                 results.setdefault("first_loss", checksum(loss.data))
                 if Config.enable_backprop:
