@@ -29,11 +29,13 @@ from autodiff.derivatives import hessian, hvp, jacobian, vjp
 from autodiff.functions import *
 from autodiff.gradcheck import gradient_check, numerical_diff
 from autodiff.graph import Function
+from autodiff.keeping import BudgetError
 from autodiff.memory import MODES, MemoryMode
 from autodiff.variable import Variable, as_variable, grad
 
 __all__ = [
     "MODES",
+    "BudgetError",
     "Config",
     "Function",
     "MemoryMode",

@@ -43,3 +43,17 @@ class Kept:
 
     def let_go(self) -> None:
         """No rule will read them any more."""
+
+
+class BudgetError(MemoryError):
+    """A budget that cannot be met: budget, and least, the bytes that would do as far as is known.
+
+    what: what takes so many. advice: what could be done.
+    """
+
+    def __init__(self, budget: int, least: int, what: str, advice: str) -> None:
+        super().__init__(
+            f"a budget of {budget} bytes cannot be met: {what} takes {least} bytes, "
+            f"{least - budget} more; {advice}"
+        )
+        self.budget, self.least = budget, least
