@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,10 +20,10 @@ import pytest
 from rich.console import Console
 
 from experiments import cli, environment
-from experiments.bench import engines, floors, measuring, running, table
+from experiments.bench import engines, floors, measuring, running, table, weighing
 from experiments.bench.engines import ENGINES, FLOOR, OURS, PEERS
 from experiments.bench.engines.autodiff import Engine as Ours
-from experiments.bench.figures import figures, over_floor
+from experiments.bench.figures import figures, over
 from experiments.bench.measuring import Job, Measurement, Wrong, check, measure, rehearse
 from experiments.bench.problems import ARRAYS, PROBLEMS, Problem
 from experiments.estimates import Estimate
@@ -237,15 +238,30 @@ class Keeping:
 
 
 def test_peaks_are_the_arrays_that_there_are() -> None:
-    found = measuring.peaks(Keeping(3, 2))
+    found = weighing.peaks(Keeping(3, 2))
     arrays = {name: value / 800_000 for name, value in found.items()}
     assert arrays == pytest.approx({"forward_peak_bytes": 3, "peak_bytes": 5}, abs=0.01)
 
 
 def test_the_floor_of_20_operations_is_14_arrays_and_15() -> None:
-    found = measuring.peaks(floors.arrays([np.full(100_000, 0.5)], ARRAYS))
+    found = weighing.peaks(floors.arrays([np.full(100_000, 0.5)], ARRAYS))
     arrays = [value / 800_000 for value in found.values()]
     assert arrays == pytest.approx([14, 15], abs=0.05)
+
+
+@pytest.mark.skipif(find_spec("memray") is None, reason="memray is not installed here")
+def test_native_peaks_are_the_arrays_that_there_are() -> None:
+    found, why = weighing.peaks_out_of_sight(Keeping(3, 2), large=False)
+    arrays = {name: value / 800_000 for name, value in found.items()}
+    assert arrays == pytest.approx({"forward_peak_bytes": 3, "peak_bytes": 5}, abs=0.05)
+    assert why.endswith("these peaks are memray's")
+
+
+def test_without_memray_small_arrays_are_out_of_sight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weighing, "find_spec", lambda name: None)
+    figures, why = weighing.peaks_out_of_sight(Keeping(3, 2), large=False)
+    assert not figures
+    assert "pip install memray" in why
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the resident set is read from /proc")
@@ -253,7 +269,7 @@ def test_resident_peaks_are_the_arrays_that_there_are() -> None:
     code = (
         "import numpy as np\n"
         "from experiments.bench.floors import arrays\n"
-        "from experiments.bench.measuring import resident_peaks\n"
+        "from experiments.bench.weighing import resident_peaks\n"
         "from experiments.bench.problems import ARRAYS\n"
         "np.tanh(np.ones(10))\n"
         "print(*resident_peaks(arrays([np.full(500_000, 0.5)], ARRAYS)).values())\n"
@@ -275,7 +291,7 @@ def test_the_graph_s_weight_is_what_one_more_operation_takes() -> None:
         def forward(self) -> Any:
             return [[bytes(1_000 - b"".__sizeof__())] for _ in range(self.kept)]
 
-    found = measuring.graph(Chain(100, 0), Chain(300, 0), 200)
+    found = weighing.graph(Chain(100, 0), Chain(300, 0), 200)
     assert found["operation_objects_count"] == 1
     list_ = [None].__sizeof__() + 16  # the collector's own part, in front of it
     assert found["operation_bytes"] == pytest.approx(1_000 + list_ + 8, abs=16)
@@ -291,10 +307,10 @@ def test_a_loop_that_leaks_grows_by_what_it_leaks() -> None:
         def forward(self) -> Any:
             return Cycle()
 
-    found = measuring.loop(lambda: Leaking(0, 0))
+    found = weighing.loop(lambda: Leaking(0, 0))
     assert found["forward_growth_bytes"] / 80_000 == pytest.approx(1, abs=0.02)
-    assert found["forward_garbage_count"] >= measuring.LOOPS
-    clean = measuring.loop(lambda: Keeping(2, 1, 10_000))
+    assert found["forward_garbage_count"] >= weighing.LOOPS
+    clean = weighing.loop(lambda: Keeping(2, 1, 10_000))
     assert abs(clean["both_growth_bytes"]) < 800
     assert clean["both_garbage_count"] == 0
 
@@ -508,8 +524,8 @@ def test_an_exponent_is_of_the_sizes_that_an_engine_came_to() -> None:
 
 
 def test_nothing_is_a_multiple_of_nothing() -> None:
-    assert over_floor({FLOOR: {0: 0.0}, OURS: {0: 1.0}}) == {FLOOR: {}, OURS: {}}
-    assert over_floor({OURS: {0: 1.0}}) == {OURS: {}}
+    assert over({FLOOR: {0: 0.0}, OURS: {0: 1.0}}) == {FLOOR: {}, OURS: {}}
+    assert over({OURS: {0: 1.0}}) == {OURS: {}}
 
 
 @pytest.mark.parametrize(
@@ -543,6 +559,54 @@ def test_no_digit_is_lost_where_there_is_little_room(width: int, ranges: int) ->
     assert len(rows) == 1
     assert rows[0].split()[-2:] == ["6.69", "µs"] if width != 200 else "(" in rows[0]
     assert said.count("(6.69-20.1)") == ranges
+
+
+def reaching(*times: float, problem: str = "mlp") -> list[Measurement]:
+    """Rounds in which this project's engine takes so many times as long as the floor."""
+    return [
+        timed(engine, 100, n, 1e-6 * (1.0 if engine == FLOOR else times[n]), problem)
+        for n in range(len(times))
+        for engine in (FLOOR, OURS)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        ((1.1, 1.15), "yes"),
+        ((1.154, 1.154), "yes"),  # as it is printed
+        ((1.1, 1.2, 1.3), "in part"),
+        ((1.2, 1.3), "no"),
+    ],
+)
+def test_a_goal_is_reached_in_all_rounds_in_some_or_in_none(
+    times: tuple[float, ...], said: str
+) -> None:
+    (figure,) = (f for f in figures(reaching(*times)) if f.name == "× floor")
+    assert figure.goal == 1.15
+    assert table.reached(figure) == said
+
+
+def test_the_chief_figures_stand_beside_their_goals_and_the_best_peer() -> None:
+    peers = [timed(e, 100, 0, 1e-6 * n, "mlp") for e, n in (("torch", 1.4), ("dezero", 6.0))]
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(table.shown([*reaching(1.1), *peers], 120))
+    (row,) = (line for line in console.export_text().splitlines() if "mlp: × floor" in line)
+    assert row.split()[3:] == ["1.15×", "1.10×", "yes", "torch", "1.40×", "1.00×"]
+
+
+def test_every_chief_figure_is_one_that_there_is() -> None:
+    """Measured in no time, of each kind and at each size, by all engines that a figure needs."""
+    readings = dict.fromkeys(
+        "seconds forward_seconds backward_seconds operation_bytes operation_objects_count "
+        "operation_instructions_count forward_peak_bytes peak_bytes forward_growth_bytes "
+        "forward_garbage_count both_growth_bytes both_garbage_count".split(),
+        1.0,
+    )
+    jobs = running.planned(list(PROBLEMS), [FLOOR, OURS, *PEERS], 1, quick=False)
+    found = figures([Measurement(job, "ok", readings) for job in jobs])
+    wanted = {(problem.name, name) for problem in PROBLEMS.values() for name in problem.chief}
+    assert {(f.problem, f.name) for f in found if f.chief} == wanted
 
 
 def test_remarks_say_each_thing_once_and_what_is_missing() -> None:
@@ -631,6 +695,7 @@ def test_bench_keeps_measurements_and_figures(bench: SimpleNamespace, capsys: Ca
         measurements
     )
     ratio = next(f for f in found["figures"] if f["name"] == "× floor, N = 100")
+    assert (ratio["chief"], ratio["goal"]) == (False, None)
     assert ratio["of"]["torch"] == {"median": 1.0, "low": 1.0, "high": 1.0, "n": 2}
     assert found["environment"]["numpy"] == np.__version__
     assert set(found["absent"]) == set(PEERS) - {"torch"}

@@ -4,6 +4,7 @@ problems   what is computed, each stated once
 floors     the same by hand, forward and backward: what no engine goes below
 engines    how each engine is spoken to, a file for each
 measuring  one measurement, checked first, in this process
+weighing   what of it is memory
 running    each in a process of its own, the engines taking turns
 figures    medians, ratios within a round, exponents
 table      what was found, for people and for programs

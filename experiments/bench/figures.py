@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from experiments.bench.engines import FLOOR
+from experiments.bench.engines import FLOOR, OURS
 from experiments.bench.measuring import Measurement
 from experiments.bench.problems import PROBLEMS, Kind, Problem
 from experiments.estimates import Estimate, estimate
@@ -30,6 +30,20 @@ class Figure:
     def chief(self) -> bool:
         """Whether it is one of those that say most of the problem."""
         return self.name in PROBLEMS[self.problem].chief
+
+    @property
+    def goal(self) -> float | None:
+        """The most that it is to be; None for one that nothing is wanted of."""
+        return PROBLEMS[self.problem].chief.get(self.name)
+
+    @property
+    def best_peer(self) -> str | None:
+        """The peer for which it is least; None where no peer has it."""
+        return min(
+            (engine for engine in self.of if engine not in (FLOOR, OURS)),
+            key=lambda engine: self.of[engine].median,
+            default=None,
+        )
 
 
 def figures(measurements: Sequence[Measurement]) -> list[Figure]:
@@ -60,11 +74,11 @@ class _Readings:
         return rounds
 
 
-def over_floor(rounds: Rounds) -> Rounds:
-    """How many times the floor's figure each engine's is, of one round each time."""
-    floor = rounds.get(FLOOR, {})
+def over(rounds: Rounds, by: str = FLOOR) -> Rounds:
+    """How many times one engine's figure each engine's is, of one round each time."""
+    least = rounds.get(by, {})
     return {
-        engine: {n: value / floor[n] for n, value in values.items() if floor.get(n)}
+        engine: {n: value / least[n] for n, value in values.items() if least.get(n)}
         for engine, values in rounds.items()
     }
 
@@ -104,7 +118,9 @@ def _of(problem: Problem, readings: _Readings) -> list[Figure]:
         operations = problem.operations(size) if problem.grows else 1
         times = readings.rounds("time", size, "seconds", operations)
         add(f"time{' an operation' if problem.grows else ''}{where}", "seconds", times)
-        add(f"× floor{where}", "ratio", over_floor(times))
+        add(f"× floor{where}", "ratio", over(times))
+        for peer in problem.beside:
+            add(f"time × {peer}{where}", "ratio", over(times, peer))
     if problem.grows and len(sizes) > 1:
         add("exponent of backward", "exponent", exponents(readings, sizes, "backward_seconds"))
     for size in readings.sizes("graph"):
@@ -114,19 +130,20 @@ def _of(problem: Problem, readings: _Readings) -> list[Figure]:
     for size in readings.sizes("instructions"):
         counts = readings.rounds("instructions", size, "operation_instructions_count")
         add("instructions an operation", "count", counts)
-        add("instructions × floor", "ratio", over_floor(counts))
+        add("instructions × floor", "ratio", over(counts))
     for size in readings.sizes("peak"):
         unit: Unit = "arrays" if problem.array_bytes else "bytes"
         by = problem.array_bytes(size) if problem.array_bytes else 1
-        add("peak, forward", unit, readings.rounds("peak", size, "forward_peak_bytes", by))
+        peak = "peak in arrays" if problem.array_bytes else "peak"
+        add(f"{peak}, forward", unit, readings.rounds("peak", size, "forward_peak_bytes", by))
         both = readings.rounds("peak", size, "peak_bytes", by)
-        add("peak, both", unit, both)
-        add("peak × floor", "ratio", over_floor(both))
+        add(f"{peak}, both", unit, both)
+        add("peak × floor", "ratio", over(both))
     for size in readings.sizes("loop"):
         by = problem.array_bytes(size) if problem.array_bytes else 1
         for part in ("forward", "both"):
             growth = readings.rounds("loop", size, f"{part}_growth_bytes", by)
             garbage = readings.rounds("loop", size, f"{part}_garbage_count")
-            add(f"growth a round, {part}", "arrays", growth)
+            add(f"growth a round in arrays, {part}", "arrays", growth)
             add(f"garbage, {part}", "count", garbage)
     return made

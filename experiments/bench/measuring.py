@@ -15,14 +15,13 @@ import os
 import sys
 import threading
 import time
-import tracemalloc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from experiments.bench import weighing
 from experiments.bench.engines import FLOOR, load
 from experiments.bench.engines.engine import Array, Engine, Missing, Work
 from experiments.bench.problems import PROBLEMS, Kind, Problem
@@ -33,9 +32,6 @@ ENOUGH = 0.4  # seconds of processor time that a measurement goes on for
 FEWEST, MOST = 3, 10  # batches; one is enough that takes longer than LONG
 LONG = 5.0
 FEW, COUNTED = 2, 12_000  # repetitions, and operations in those beyond them, to be counted
-LOOPS = 10  # rounds of the loop in which nothing should grow
-
-OF_MEMORY: tuple[Kind, ...] = ("peak", "graph", "loop")
 
 Outcome = Literal["ok", "wrong", "missing", "failed", "timed out"]
 
@@ -179,89 +175,6 @@ def _least(batch: Callable[[int], float]) -> float:
     return min(times)
 
 
-def peaks(work: Work) -> dict[str, float]:
-    """The most that tracemalloc sees in use above what stood before: forward, and both."""
-    tracemalloc.start()
-    before, _ = tracemalloc.get_traced_memory()
-    tracemalloc.reset_peak()
-    held = work.forward()
-    forward = tracemalloc.get_traced_memory()[1] - before
-    found = work.backward(held)
-    both = tracemalloc.get_traced_memory()[1] - before
-    del held, found
-    tracemalloc.stop()
-    return {"forward_peak_bytes": forward, "peak_bytes": both}
-
-
-def resident_peaks(work: Work) -> dict[str, float]:
-    """The same by the resident set, for arrays so large that each has pages of its own.
-
-    Needs Linux, and a process whose freed memory goes back at once. Source: proc(5), clear_refs.
-    """
-    before = _resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the highest so far is the present
-    held = work.forward()
-    forward = _resident("VmHWM") - before
-    found = work.backward(held)
-    both = _resident("VmHWM") - before
-    del held, found
-    return {"forward_peak_bytes": forward, "peak_bytes": both}
-
-
-def _resident(which: str) -> int:
-    """VmRSS, what is resident now; VmHWM, the most that was."""
-    status = Path("/proc/self/status").read_text()
-    return 1024 * next(int(line.split()[1]) for line in status.splitlines() if which in line)
-
-
-def graph(short: Work, long: Work, operations: int) -> dict[str, float]:
-    """What one more recorded operation takes, its array included: of two lengths, the difference.
-
-    Of objects those that the collector tracks, when it has had the chance to leave out what it can.
-    """
-    weights = []
-    for work in (short, short, long):  # the first, for what is made once and kept
-        gc.collect()
-        objects = len(gc.get_objects())
-        tracemalloc.start()
-        held = work.forward()
-        size = tracemalloc.get_traced_memory()[0]
-        tracemalloc.stop()
-        gc.collect()
-        weights.append((size, len(gc.get_objects()) - objects))
-        del held
-    _, (size, objects), (more_size, more_objects) = weights
-    return {
-        "operation_bytes": (more_size - size) / operations,
-        "operation_objects_count": (more_objects - objects) / operations,
-    }
-
-
-def loop(begin: Callable[[], Work]) -> dict[str, float]:
-    """What a loop leaves behind that makes everything anew in each round, without the collector.
-
-    Growth is what is alive after the last round and was not after the first, for one round.
-    """
-    figures: dict[str, float] = {}
-    for name, whole in (("forward", False), ("both", True)):
-        gc.collect()
-        gc.disable()
-        tracemalloc.start()
-        alive = []
-        for _ in range(LOOPS):
-            work = begin()
-            held = work.forward()
-            if whole:
-                work.backward(held)
-            alive.append(tracemalloc.get_traced_memory()[0])
-        del work, held
-        tracemalloc.stop()
-        figures[f"{name}_growth_bytes"] = (alive[-1] - alive[0]) / (LOOPS - 1)
-        figures[f"{name}_garbage_count"] = gc.collect()
-        gc.enable()
-    return figures
-
-
 def repetitions(problem: Problem, size: int) -> tuple[int, int]:
     """How often to do the work, and how much more often, to see what lies between the two."""
     return FEW, FEW + max(1, COUNTED // problem.operations(size))
@@ -294,37 +207,36 @@ def measure(job: Job, engine: Engine | None) -> Measurement:
         dtypes = rehearse(problem, job.size, work)
         gc.collect()
         gc.freeze()  # an engine's own modules are no part of what the collector goes through
-        figures = _figures(job, problem, engine, work)
+        figures, why = _figures(job, problem, engine, work)
     except Missing as lack:
         return Measurement(job, "missing", why=str(lack), version=version)
     except Wrong as error:
         return Measurement(job, "wrong", why=f"wrong gradients: {error}", version=version)
-    blind = engine is not None and not engine.traced and job.kind in OF_MEMORY
-    return Measurement(job, "ok", figures, _untraced(figures) if blind else "", version, dtypes)
+    return Measurement(job, "ok", figures, why, version, dtypes)
 
 
-def _figures(job: Job, problem: Problem, engine: Engine | None, work: Work) -> dict[str, float]:
+def _figures(
+    job: Job, problem: Problem, engine: Engine | None, work: Work
+) -> tuple[dict[str, float], str]:
+    """The figures, and why there are none, or other ones than of other engines."""
     if job.kind == "time":
-        return seconds_of_phases(work) if problem.grows else seconds(work)
+        return (seconds_of_phases if problem.grows else seconds)(work), ""
     if job.kind == "instructions":
         few, many = repetitions(problem, job.size)
-        return {"few_process": in_a_copy(work, few), "many_process": in_a_copy(work, many)}
+        return {"few_process": in_a_copy(work, few), "many_process": in_a_copy(work, many)}, ""
     work = problem.prepared(engine, job.size)  # whose leaves have no gradients yet
     if engine is not None and not engine.traced:
-        large = job.kind == "peak" and problem.array_bytes is not None and sys.platform == "linux"
-        return resident_peaks(work) if large else {}
+        if job.kind == "peak":
+            return weighing.peaks_out_of_sight(work, large=problem.array_bytes is not None)
+        return {}, weighing.OUT_OF_SIGHT
     if job.kind == "peak":
-        return peaks(work)
+        return weighing.peaks(work), ""
     if job.kind == "loop":
-        return loop(lambda: problem.prepared(engine, job.size))
+        return weighing.loop(lambda: problem.prepared(engine, job.size)), ""
     longer = problem.prepared(engine, 2 * job.size)
     rehearse(problem, 2 * job.size, longer)
-    return graph(work, longer, problem.operations(2 * job.size) - problem.operations(job.size))
-
-
-def _untraced(figures: Mapping[str, float]) -> str:
-    blind = "its arrays are out of tracemalloc's sight"
-    return f"{blind}: these peaks are the resident set's" if figures else blind
+    more = problem.operations(2 * job.size) - problem.operations(job.size)
+    return weighing.graph(work, longer, more), ""
 
 
 def attempt(job: Job) -> Measurement:

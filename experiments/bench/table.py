@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from experiments.bench.engines import ENGINES, FLOOR
+from experiments.bench.engines import ENGINES, FLOOR, OURS
 from experiments.bench.figures import Figure, Unit, figures
 from experiments.bench.measuring import Measurement
 from experiments.bench.problems import PROBLEMS
@@ -26,6 +26,10 @@ METHOD = (
     "Time is the processor's, with one thread, forward and backward, the collector on. × floor: "
     "how many times the figure by hand, of the same round. An operation is one that engines record."
 )
+GOALS = (
+    "What says most of each problem; the less the better. At most: what is to be reached, and in "
+    "part is in some rounds. Best peer: of those that were measured."
+)
 
 
 def shown(measurements: Sequence[Measurement], width: int) -> RenderableType:
@@ -40,11 +44,10 @@ def shown(measurements: Sequence[Measurement], width: int) -> RenderableType:
         of_problem = {figure.name: figure for figure in found if figure.problem == name}
         if of_problem:
             parts += [Text(name, style="bold cyan"), Text(problem.says)]
-            parts += [_grid(of_problem, engines, width), Text()]
-    chief = {f"{figure.problem}: {figure.name}": figure for figure in found if figure.chief}
-    if len({figure.problem for figure in chief.values()}) > 1:
-        parts += [Text("The chief figures, medians", style="bold cyan")]
-        parts += [_grid(chief, engines, width, layouts=[None]), Text()]
+            parts += [_by_engine(of_problem, engines, width), Text()]
+    if chief := [figure for figure in found if figure.chief and OURS in figure.of]:
+        parts += [Text("The chief figures", style="bold cyan"), Text(GOALS)]
+        parts += [_beside_goals(chief, width), Text()]
     parts += [Text(said) for said in (*remarks(measurements), versions(measurements), METHOD)]
     return Group(*parts)
 
@@ -54,22 +57,54 @@ def _engines(measurements: Iterable[Measurement]) -> list[str]:
     return [engine for engine in ENGINES if engine in there]
 
 
-def _grid(
-    found: Mapping[str, Figure],
-    engines: Sequence[str],
-    width: int,
-    layouts: Sequence[str | None] = (" ", "\n", None),
-) -> Table:
-    """A row for each figure, a column for each engine.
+def _by_engine(found: Mapping[str, Figure], engines: Sequence[str], width: int) -> Table:
+    """A row for each figure, a column for each engine."""
 
-    layouts: what may stand between a figure and its range (None: no range); the first that fits.
-    """
-    titles = ["", *(NAMES.get(engine, engine) for engine in engines)]
-    for between in layouts:
-        rows = [
+    def rows(between: str | None) -> list[list[str]]:
+        return [
             [name, *(cell(figure.of.get(e), figure.unit, between) for e in engines)]
             for name, figure in found.items()
         ]
+
+    return _grid(["", *(NAMES.get(engine, engine) for engine in engines)], rows, width)
+
+
+def _beside_goals(found: Sequence[Figure], width: int) -> Table:
+    """A row for each figure: what it is to be, what it is here, and what the best peer has."""
+
+    def rows(between: str | None) -> list[list[str]]:
+        return [
+            [
+                f"{figure.problem}: {figure.name}",
+                "" if figure.goal is None else _of_unit(figure.goal, figure.unit),
+                cell(figure.of[OURS], figure.unit, between),
+                reached(figure),
+                f"{figure.best_peer} {cell(figure.of[figure.best_peer], figure.unit, None)}"
+                if figure.best_peer
+                else "-",
+                cell(figure.of.get(FLOOR), figure.unit, None),
+            ]
+            for figure in found
+        ]
+
+    return _grid(["", "at most", OURS, "reached", "best peer", NAMES[FLOOR]], rows, width)
+
+
+def reached(figure: Figure) -> str:
+    """Whether what this project's engine has is what it is to have, both as they are printed."""
+    if figure.goal is None:
+        return ""
+    ours = figure.of[OURS]
+    under = [_as_printed(n, figure.unit) <= figure.goal for n in (ours.low, ours.median, ours.high)]
+    return "yes" if all(under) else "in part" if any(under) else "no"
+
+
+def _grid(
+    titles: Sequence[str], made: Callable[[str | None], list[list[str]]], width: int
+) -> Table:
+    """made: the rows, with what is to stand between a figure and its range; None: no range."""
+    for between in (" ", "\n", None):  # the first that fits
+        rows = made(between)
         columns = list(zip(titles, *rows, strict=True))
         wide = [
             max(len(line) for text in column for line in text.split("\n")) for column in columns
@@ -105,6 +140,18 @@ def _scale(value: float, unit: Unit) -> tuple[float, str]:
         scales = ((1.0, " s"), (1e-3, " ms"), (1e-6, " µs"), (1e-9, " ns"))
         return next((s for s in scales if value >= s[0]), scales[-1])
     return (1024.0, " KiB") if unit == "bytes" else (1.0, "×" if unit == "ratio" else "")
+
+
+def _of_unit(value: float, unit: Unit) -> str:
+    """A number with its unit, as in `3.00×`."""
+    scale, suffix = _scale(value, unit)
+    return f"{_number(value / scale, unit)}{suffix}"
+
+
+def _as_printed(value: float, unit: Unit) -> float:
+    """A number of no other digits than its cell has."""
+    scale, _ = _scale(value, unit)
+    return scale * float(_number(value / scale, unit).replace(",", ""))
 
 
 def _number(value: float, unit: Unit) -> str:
@@ -150,7 +197,10 @@ def as_json(
     return {
         "environment": environment,
         "absent": absent,
-        "figures": [{**asdict(figure), "chief": figure.chief} for figure in figures(measurements)],
+        "figures": [
+            {**asdict(figure), "chief": figure.chief, "goal": figure.goal}
+            for figure in figures(measurements)
+        ],
         "remarks": remarks(measurements),
         "measurements": [asdict(m) for m in measurements],
     }

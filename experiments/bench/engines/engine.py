@@ -84,6 +84,41 @@ class Tape(Engine):
         return _OnTape(self, compute, [self.leaf(array) for array in inputs])
 
 
+class AsInTheBook(Tape):
+    """An engine with the interface of the book that this project begins with."""
+
+    def __init__(self, version: str, variable: Callable[[Array], Any], functions: Any) -> None:
+        self.version, self._variable = version, variable
+        self.sin, self.exp, self.tanh = functions.sin, functions.exp, functions.tanh
+        self.square = getattr(functions, "square", lambda x: x**2)
+        self.relu, self.sum = functions.relu, functions.sum
+        self.matmul, self.linear = functions.matmul, functions.linear
+        self.cross_entropy = functions.softmax_cross_entropy
+
+    @abstractmethod
+    def differentiable(self, leaf: Any) -> Any:
+        """The gradient of a leaf as a variable that has a graph of its own."""
+
+    def leaf(self, array: Array) -> Any:
+        return self._variable(array)
+
+    def clear(self, leaf: Any) -> None:
+        leaf.cleargrad()
+
+    def newton(self, f: Compute, start: Array, steps: int) -> Array:
+        x = self.leaf(start.copy())
+        points = []
+        for _ in range(steps):
+            x.cleargrad()
+            f(x).backward(create_graph=True)
+            gx = self.differentiable(x)
+            x.cleargrad()
+            gx.backward()
+            x.data = np.asarray(x.data - gx.data / self.gradient(x))
+            points.append(x.data)
+        return np.array(points)
+
+
 class _OnTape:
     """The leaves stay, as a model's parameters do; each forward begins without gradients."""
 
