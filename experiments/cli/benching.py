@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Annotated
 
 from cyclopts import Parameter, validators
@@ -27,25 +28,40 @@ WIDTH = 200  # characters of a line that no terminal breaks
 PATIENCE = 2.0  # seconds before anything is said of how far it is, where no bar is drawn
 BETWEEN = 15.0  # and from then on between two lines
 
+_LINE = 78  # characters, so that no terminal breaks it
+_PROBLEMS = [
+    fill(problem.says, _LINE, initial_indent=f"  {name:<16} ", subsequent_indent=" " * 19)
+    for name, problem in PROBLEMS.items()
+]
+
 HELP = (
     "Problems:\n\n"
-    + "".join(f"  {name:<16} {problem.says}\n" for name, problem in PROBLEMS.items())
-    + "\nFor example:\n\n"
-    "  experiments bench                          everything: half an hour or more\n"
-    "  experiments bench --quick                  a first look: some minutes\n"
-    "  experiments bench --alone                  without peers\n"
-    "  experiments bench chain wide --peer torch  two problems, one peer\n"
-    "  experiments bench -o reports/bench         keep every measurement\n"
-    "  experiments bench --json bench.json        the figures for a program\n\n"
-    "pip install '.[peers]' brings autograd, mygrad and torch (where torch would bring a graphics\n"
-    "processor's libraries, install its plain build first); pip install dezero brings the rest.\n"
-    "pip install memray lets peaks of torch be seen, whose arrays tracemalloc does not see.\n\n"
-    "Every measurement has a process of its own, and begins by comparing the gradients of that\n"
-    "engine with those by hand. Instructions are counted where valgrind is installed. The last\n"
-    "table has the figures that say most: what each is to be, what it is, what the best peer has.\n"
-    "\n"
-    "Exit code: 0 this project's engine did everything; 1 it did not, the lines below the tables\n"
-    "say what; 2 the command was not understood; 130 broken off, with tables of what there is.\n"
+    + "\n".join(_PROBLEMS)
+    + """
+
+For example:
+
+  experiments bench                          everything: half an hour or more
+  experiments bench --quick                  a first look: some minutes
+  experiments bench --alone                  without peers
+  experiments bench chain wide --peer torch  two problems, one peer
+  experiments bench -o reports/bench         keep every measurement
+  experiments bench --json bench.json        the figures for a program
+
+pip install '.[peers]' brings autograd, mygrad and torch (where torch would
+bring a graphics processor's libraries, install its plain build first); pip
+install dezero brings the rest. With pip install memray, peaks of torch are
+measured, too, whose arrays tracemalloc does not see.
+
+Every measurement has a process of its own, and begins by comparing the
+gradients of that engine with those by hand. Instructions are counted where
+valgrind is installed. The last table has the figures that say most: what each
+is to be, what it is, and what the best peer has.
+
+Exit code: 0 this project's engine did everything; 1 it did not, the lines
+below the tables say what; 2 the command was not understood; 130 broken off,
+with tables of what there is.
+"""
 )
 
 
