@@ -313,3 +313,57 @@ class Shape:
         return {
             "readings": {"floor_bytes": self.floor, "operation_count": self.arrays * self.rounds}
         }
+
+
+# A sweep over ways to buy memory ------------------------------------------------------------------
+
+S = 262_144  # bytes of an array of its chain, of a hundred operations
+
+
+def sweep() -> list[Record]:
+    """A chain and a graph that is none, with less and less memory, in several ways."""
+    return [
+        *point("deep_chain", 102 * S, 0),
+        *point("deep_chain", 21 * S, 81, recompute="segments", segments=10),
+        *point("deep_chain", 5 * S + 8, 746, recompute="binomial", arrays=5),
+        *point("deep_chain", 10 * S + 8, 156, recompute="binomial", arrays=10),
+        *point("deep_chain", 19 * S, 130, recompute="budget", arrays=20),
+        *point("deep_chain", 23 * S, 99, recompute="budget", arrays=21),
+        *point("deep_chain", 3 * S, None, recompute="binomial", arrays=3),
+        *point("deep_chain", 27 * S, 0, packer="half", off=1e-4),
+        *point("long_skips", 42 * S, 0),
+        *point("long_skips", 25 * S, 34, recompute="budget", arrays=25),
+    ]
+
+
+def point(
+    workload: str, peak: float, again: int | None, *, off: float = 0.0, **how: Any
+) -> list[Record]:
+    """The records of one point; of one that is refused where nothing is computed again at all."""
+    graph = {
+        "deep_chain": {"kind": "sin", "length": 100, "size": S // 8, "segments": 10},
+        "long_skips": {"depth": 20, "size": S // 8},
+    }[workload]
+    parameters = {**graph, "recompute": "none", "arrays": 21, "packer": "none", **how}
+    first, refused = graph.get("length", 60) + 2, again is None
+    results = {"refused": 1.0} if refused else {"y_sum": 3.0, "gx_sum": 2.0 * (1 - off)}
+    seconds = 0.02 * (1 + (again or 0) / first)
+
+    def one(instrument: str, repeat: int = 0, **readings: float) -> Record:
+        return record(
+            workload,
+            "lean",
+            instrument,
+            repeat=repeat,
+            study="recomputation",
+            parameters=parameters,
+            readings=readings,
+            results=results,
+        )
+
+    return [
+        one("traced", peak_bytes=peak + 30_000, live_after_forward_array_bytes=peak - 3 * S),
+        one("arrays", peak_array_bytes=peak),
+        one("evaluations", evaluations_count=first + (again or 0), recomputed_count=again or 0),
+        *(one("clock", n, wall_seconds=seconds * (1 + n / 50)) for n in range(3)),
+    ]

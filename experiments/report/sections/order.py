@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from experiments.estimates import Subject, by_subject
+from experiments.recomputation import is_point
 from experiments.report.blocks import Section
 from experiments.report.sections.beside import beside
 from experiments.report.sections.calibration import calibration, stamped
@@ -26,6 +27,7 @@ from experiments.report.sections.moments import moments
 from experiments.report.sections.native import native
 from experiments.report.sections.objects import objects
 from experiments.report.sections.pace import pace
+from experiments.report.sections.recomputation import INSTRUMENTS, recomputation
 from experiments.report.sections.resident import resident
 from experiments.report.sections.results import results
 from experiments.report.sections.tradeoff import tradeoff
@@ -116,13 +118,16 @@ def _unused(used: Collection[str]) -> str:
 
 
 def sections(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> list[Section]:
-    """Every section of a run that has records."""
-    pairs = beside(records)
+    """Every section of a run that has records.
+
+    The points of a sweep are told of together, and not one by one with all other workloads.
+    """
+    others = [record for record in records if not is_point(record)]
+    pairs = beside(others)
+    bought = recomputation(records, calibrations)
     return [
-        stamped(glance(records, calibrations), calibrations, ["traced"]),
-        modes(records),
-        stamped(floors(records, calibrations), calibrations, ["traced", "operations"]),
-        workloads(records, calibrations),
+        *(_compared(others, calibrations) if others else []),
+        *([stamped(bought, calibrations, INSTRUMENTS)] if bought else []),
         *([stamped(pairs, calibrations, ["lifetimes"])] if pairs else []),
         calibration(calibrations, sorted({r.trial.instrument for r in records})),
         sameness(records),
@@ -130,4 +135,14 @@ def sections(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATE
         failures(records),
         environment(records),
         method(records),
+    ]
+
+
+def _compared(records: Sequence[Record], calibrations: Calibrations) -> list[Section]:
+    """The modes side by side, on all workloads and on each."""
+    return [
+        stamped(glance(records, calibrations), calibrations, ["traced"]),
+        modes(records),
+        stamped(floors(records, calibrations), calibrations, ["traced", "operations"]),
+        workloads(records, calibrations),
     ]

@@ -45,14 +45,23 @@
   // Both are a matter of the width between the axes, which Bokeh knows once it has drawn.
   function fit(view) {
     const width = Math.max(view.model.inner_width, 100);
-    const columns = width < 220 ? 1 : width < 480 ? 2 : "auto";
     for (const model of view.model.references()) {
       if (model.tags[0] === "room") model.end = (model.tags[1] * width) / (width - 74);
-      if (model.type === "Legend" && model.ncols !== columns) {
+      if (model.type !== "Legend") continue;
+      const columns = columnsOf(model, width);
+      if (model.ncols !== columns) {
         model.ncols = columns;
         view.invalidate_layout();
       }
     }
+  }
+
+  // How many entries of a legend there is room for side by side; "auto" for all of them.
+  function columnsOf(legend, width) {
+    const said = legend.items.map((item) => item.get_labels_list_from_label_prop()[0]);
+    const rooms = said.map((label) => 42 + 6.3 * label.length);
+    if (rooms.reduce((a, b) => a + b, 0) <= width) return "auto";
+    return Math.max(1, Math.floor(width / Math.max(...rooms)));
   }
 
   // Bokeh's legend listens to the pointer alone, and is made anew with every change: its entries

@@ -51,6 +51,11 @@ WORKLOADS = {
     "newton": "Newton's method for many numbers at once: second derivatives by two passes.",
     "gradient_penalty": "A loss that a gradient is part of, and that gradient kept with its graph.",
     "tanh_derivatives": "Derivatives of tanh, one of another: each graph is larger than the last.",
+    "deep_chain": "A long chain of operations that are all alike: the best that can be done with "
+    "less memory is known exactly.",
+    "uneven_layers": "A network of layers of unequal width: what is worth holding is a matter of "
+    "size and of cost.",
+    "long_skips": "A graph that is no chain: what goes in early comes back late.",
 }
 
 
@@ -97,6 +102,28 @@ ROLES = {
     "output": RoleLook("#BBCC33", "cross", "made by an operation, and taken by none"),
     "gradient": RoleLook("#EE8866", " ", "made by a gradient rule or elsewhere in backward"),
     "temporary": RoleLook("#FFAABB", "/", "gone when the operation or rule was over"),
+}
+
+
+# How memory is bought: by computing again, in one way or another, or by packing.
+WAYS = {
+    "none": ModeLook("#8C8C8C", "solid", "circle"),
+    "segments": ModeLook("#E69F00", "dashed", "square"),
+    "binomial": ModeLook("#009E73", "solid", "diamond"),
+    "budget": ModeLook("#0072B2", "dashdot", "triangle"),
+    "half": ModeLook("#CC79A7", "dotted", "hex"),
+    "compressed": ModeLook("#56B4E9", "dotted", "star"),
+    "disk": ModeLook("#D55E00", "dotted", "plus"),
+}
+WAYS_SAID = {
+    "none": "nothing is computed again",
+    "segments": "segments of one length, each computed again from its first value",
+    "binomial": "the best schedule within a budget (Griewank & Walther 2000)",
+    "budget": "a budget for any graph: what is cheapest to make again goes first (Kirisame et al. "
+    "2021)",
+    "half": "kept arrays in half precision",
+    "compressed": "kept arrays compressed",
+    "disk": "kept arrays in a file",
 }
 
 

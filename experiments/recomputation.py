@@ -1,0 +1,251 @@
+"""What memory was bought, and what was paid for it: the points of a sweep, beside theory.
+
+A graph is a workload with the parameters that say what it computes. A point is one way to hold less
+of it: the parameters that say how memory is bought, and how much of it there is to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+from typing import Any
+
+from experiments.bounds import (
+    Saves,
+    chain_floor,
+    least_arrays_at_all,
+    least_evaluations,
+    uniform_segments,
+)
+from experiments.estimates import Estimate, Subject, by_subject, of_reading, ratio
+from experiments.trial import Record
+
+STUDY = "recomputation"
+HOW = ("recompute", "segments", "arrays", "budget", "packer")  # the parameters that say how
+PLAIN, REFUSED = "none", "refused"
+COMPUTED = (PLAIN, "segments", "binomial", "budget")  # what computes, and packs nothing
+FLOAT_BYTES = 8
+SAVES: Mapping[object, Saves] = {"sin": "input", "tanh": "output"}  # of the kinds of deep_chain
+
+# The single numbers of which NumPy makes arrays, such as the loss: what a budget may be overstepped
+# by and be kept. The same as the calibration allows of a peak.
+NUMBERS_BYTES = 64
+
+
+def is_point(record: Record) -> bool:
+    """Whether a record is of a sweep over ways to buy memory."""
+    return record.trial.study == STUDY and HOW[0] in record.trial.parameters
+
+
+@dataclass(frozen=True)
+class Point:
+    """One way to hold less of a graph, and what it came to."""
+
+    subject: Subject
+    way: str  # "none", how it was computed again, or what packed it
+    segments: int | None
+    budget: int | None  # in bytes
+    refused: bool  # whether the engine said that the budget cannot be met
+    peak: Estimate | None  # of arrays alone, in bytes
+    requested: Estimate | None  # the peak of all that was asked for, in bytes
+    held: Estimate | None  # in arrays, after forward, in bytes
+    first: float | None  # how many operations were evaluated, and how many of them again
+    again: float | None
+    seconds: Estimate | None
+    results: Mapping[str, float]
+
+    @property
+    def within(self) -> bool | None:
+        """Whether the arrays stayed within the budget; None where there is nothing to say."""
+        if self.budget is None or self.peak is None or self.refused:
+            return None
+        return self.peak.high <= self.budget + NUMBERS_BYTES
+
+
+@dataclass(frozen=True)
+class Theory:
+    """A chain, all of whose operations and arrays are alike: what is the best for it is known."""
+
+    length: int
+    saves: Saves
+    array_bytes: int
+
+    @property
+    def floor(self) -> int:
+        """The least peak where nothing is computed again, in bytes."""
+        return chain_floor(self.length, self.array_bytes, saves=self.saves)
+
+    @property
+    def least_arrays(self) -> int:
+        return least_arrays_at_all(self.length, saves=self.saves)
+
+    def evaluations(self, arrays: int) -> int | None:
+        """The fewest within so many arrays; None where these are too few for any schedule."""
+        if arrays < self.least_arrays:
+            return None
+        return least_evaluations(self.length, arrays, saves=self.saves)
+
+    def optimal(self) -> list[tuple[int, float]]:
+        """How many arrays, and how many evaluations for each operation: the best, at every peak."""
+        most = self.floor // self.array_bytes
+        every = range(self.least_arrays, most + 1)
+        return [(n, (self.evaluations(n) or 0) / self.length) for n in every]
+
+    def segmented(self) -> list[tuple[int, int, float]]:
+        """Of segments of one length: how many, arrays, and evaluations for each operation.
+
+        Only those that no other number beats, from the fewest arrays on.
+        """
+        found: list[tuple[int, int, float]] = []
+        divisors = [n for n in range(1, self.length + 1) if self.length % n == 0]
+        cut = [(n, *uniform_segments(self.length, n, saves=self.saves)) for n in divisors]
+        for segments, arrays, evaluations in sorted(cut, key=lambda one: one[1:]):
+            if not found or evaluations / self.length < found[-1][2]:
+                found.append((segments, arrays, evaluations / self.length))
+        return found
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A workload, and every point at which it was measured."""
+
+    subject: Subject
+    points: Sequence[Point]
+    log_floor: Estimate | None  # L*, counted where nothing was computed again
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        return dict(self.subject.parameters)
+
+    @cached_property
+    def plain(self) -> Point | None:
+        """The point at which nothing was bought."""
+        return next((point for point in self.points if point.way == PLAIN), None)
+
+    @property
+    def array_bytes(self) -> int | None:
+        """The bytes of each array, where all are alike."""
+        return self.parameters["size"] * FLOAT_BYTES if "size" in self.parameters else None
+
+    @cached_property
+    def theory(self) -> Theory | None:
+        if self.parameters.get("kind") not in SAVES or self.array_bytes is None:
+            return None
+        saves = SAVES[self.parameters["kind"]]
+        return Theory(self.parameters["length"], saves, self.array_bytes)
+
+    @property
+    def floor(self) -> float | None:
+        """The least peak where nothing is computed again, in bytes: L*."""
+        if self.theory:
+            return self.theory.floor
+        return self.log_floor.median if self.log_floor else None
+
+    @cached_property
+    def operations(self) -> float | None:
+        """How many operations are evaluated where none is evaluated again.
+
+        Of a chain its own alone, and not what makes a loss of it.
+        """
+        if self.theory:
+            return self.theory.length
+        return self.plain.first if self.plain else None
+
+    def evaluations(self, point: Point) -> float | None:
+        """How many evaluations a point came to, of those operations."""
+        if point.again is None or point.refused or self.operations is None:
+            return None
+        return self.operations + point.again
+
+    def times_evaluated(self, point: Point) -> float | None:
+        """How many times as many evaluations as where nothing is computed again."""
+        found = self.evaluations(point)
+        return found / self.operations if found is not None and self.operations else None
+
+    def times_as_long(self, point: Point) -> Estimate | None:
+        if not (self.plain and self.plain.seconds and point.seconds) or point.refused:
+            return None
+        return ratio(point.seconds, self.plain.seconds)
+
+    def optimum(self, point: Point) -> int | None:
+        """The fewest evaluations within a point's budget, or within its peak where it has none."""
+        unbounded = point.budget is None and point.peak is None
+        if self.theory is None or unbounded or point.way not in COMPUTED:
+            return None
+        if point.budget is not None:
+            return self.theory.evaluations(point.budget // self.theory.array_bytes)
+        assert point.peak is not None
+        peak = point.peak.median - NUMBERS_BYTES
+        return self.theory.evaluations(ceil(peak / self.theory.array_bytes))
+
+    def off(self, point: Point) -> float | None:
+        """How far the results lie from those of no purchase, at most, as a share of these."""
+        if self.plain is None or point.refused or not point.results:
+            return None
+        pairs = [(point.results.get(name), value) for name, value in self.plain.results.items()]
+        apart = [abs(found - value) / abs(value) for found, value in pairs if found and value]
+        return max(apart, default=0.0)
+
+
+def graphs(records: Iterable[Record]) -> list[Graph]:
+    """Every graph of a sweep, in the order of its first record."""
+    groups: dict[Subject, list[Subject]] = {}
+    by_point = by_subject(record for record in records if is_point(record))
+    for found in by_point:
+        groups.setdefault(_without_how(found), []).append(found)
+    return [
+        Graph(
+            subject,
+            sorted((_point(s, by_point[s]) for s in subjects), key=_order),
+            _only(of_reading([r for s in subjects for r in by_point[s]], "floor_bytes")),
+        )
+        for subject, subjects in groups.items()
+    ]
+
+
+def _without_how(subject: Subject) -> Subject:
+    kept = tuple((name, value) for name, value in subject.parameters if name not in HOW)
+    return Subject(subject.workload, kept)
+
+
+def _order(point: Point) -> tuple[bool, str, float]:
+    return point.way != PLAIN, point.way, point.budget or point.segments or 0
+
+
+def _point(subject: Subject, records: Sequence[Record]) -> Point:
+    given = dict(subject.parameters)
+    packer = given.get("packer", PLAIN)
+    way = given["recompute"] if packer == PLAIN else packer
+
+    def read(reading: str) -> Estimate | None:
+        return _only(of_reading(records, reading))
+
+    first, again = read("evaluations_count"), read("recomputed_count")
+    results = next((r.results for r in records if r.outcome == "ok"), {})
+    return Point(
+        subject,
+        way,
+        segments=given["segments"] if way == "segments" else None,
+        budget=_budget(given) if way in ("binomial", "budget") else None,
+        refused=REFUSED in results,
+        peak=read("peak_array_bytes"),
+        requested=read("peak_bytes"),
+        held=read("live_after_forward_array_bytes"),
+        first=first.median - again.median if first and again else None,
+        again=again.median if again else None,
+        seconds=read("wall_seconds"),
+        results=results,
+    )
+
+
+def _budget(given: Mapping[str, Any]) -> int:
+    """A point's budget in bytes, which is given in bytes or in arrays."""
+    return int(
+        given["budget"] if "budget" in given else given["arrays"] * given["size"] * FLOAT_BYTES
+    )
+
+
+def _only(found: Mapping[Any, Estimate]) -> Estimate | None:
+    return next(iter(found.values()), None)
