@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from sys import getrefcount
 from typing import Any, TypeAlias
 
@@ -44,6 +45,12 @@ def gradient_spec(x: Any) -> Spec:
     """Shape and dtype of the gradient of an array or a number."""
     array = x if isinstance(x, np.ndarray) else np.asarray(x)
     return array.shape, gradient_dtype(array.dtype)
+
+
+def bytes_of(spec: Spec) -> int:
+    """The bytes of an array of that shape and dtype."""
+    shape, dtype = spec
+    return math.prod(shape) * dtype.itemsize
 
 
 def all_arrays(operands: list[Any]) -> list[Any]:
@@ -108,13 +115,3 @@ def sole(container: Any, key: Any) -> bool:
         and container[key].base is None
         and getrefcount(container[key]) == _ONE
     )
-
-
-def own(container: Any, key: Any) -> Any:
-    """The array at a key as one that nobody else holds: itself, if it is just that, else a copy.
-
-    A Variable is given as it is.
-    """
-    if sole(container, key) or type(container[key]) is not np.ndarray:
-        return container[key]
-    return container[key].copy()

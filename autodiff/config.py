@@ -58,6 +58,12 @@ class Settings:
     def __post_init__(self) -> None:
         recording = None
         if self.mode.enable_backprop:
+            if self.budget is not None and self.mode.keeps_inputs:
+                raise ValueError(
+                    f"budget = {self.budget!r} in a mode with kept='inputs': there the graph holds "
+                    "every Variable whole, and nothing can be dropped and computed again; use "
+                    "kept='declared', as the mode 'lean' has it"
+                )
             recording = Recording(self.mode, self.debug, self.keeper)
         object.__setattr__(self, "recording", recording)
         object.__setattr__(self, "straight", None if self.keeper else recording)
@@ -90,8 +96,11 @@ class Settings:
                     f"{name} = {value!r}: a {other} is in force, and arrays are kept in one way at "
                     f"a time; switch it off with using_config({other!r}, None)"
                 )
-        keeper = None if value is None else KEEPERS[name](value)
-        changes: dict[str, Any] = {name: value, "keeper": keeper}
+        changes: dict[str, Any] = {name: value}
+        if value is not None:
+            changes["keeper"] = KEEPERS[name](value)
+        elif getattr(self, name) is not None:
+            changes["keeper"] = None
         return replace(self, **changes)
 
     @cached_property

@@ -7,12 +7,14 @@ never counted twice, and an exception leaves none half added.
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
-from autodiff.arrays import SMALL, Array, Spec, as_array, own, sole
-from autodiff.config import in_force, settings
+from autodiff.arrays import SMALL, Array, Spec, as_array, bytes_of, sole
+from autodiff.config import Settings, in_force, settings
+from autodiff.keeping import Kept
 from autodiff.memory import Link, MemoryMode
 
 if TYPE_CHECKING:
@@ -76,6 +78,30 @@ def function_of(source: Source | None) -> Function | None:
     return function
 
 
+def under_keeper_of(source: Source) -> Settings:
+    """The settings in force, with the keeper of the graph behind a source in the place of theirs.
+
+    So a pass over that graph keeps to what was asked when it was recorded.
+    """
+    now = settings()
+    function = function_of(source)
+    kept = None if function is None else function.kept
+    if not isinstance(kept, Kept) or kept.keeper is None or kept.keeper is now.keeper:
+        return now
+    return now.changed("keeper", kept.keeper)
+
+
+def in_room(size: int, make: Callable[..., Array], *args: Any) -> Array:
+    """An array of so many bytes that a pass makes by itself, its keeper having made room for it."""
+    keeper = settings().keeper
+    if keeper is None:
+        return make(*args)
+    keeper.make_room(size)
+    array = make(*args)
+    keeper.made(array)
+    return array
+
+
 class Scattered:
     """The gradient of a selection: zeros of `spec`, with `gy` added at `index`.
 
@@ -103,9 +129,9 @@ def add_last(table: dict[Any, Gradient], key: Any, gxs: list[Gradient]) -> None:
     kind = type(gxs[-1])
     if kind is Scattered:
         if key not in table:
-            table[key] = np.zeros(*gxs[-1].spec)
+            table[key] = in_room(bytes_of(gxs[-1].spec), np.zeros, *gxs[-1].spec)
         elif not sole(table, key):
-            table[key] = table[key].copy()
+            table[key] = in_room(table[key].nbytes, np.copy, table[key])
         gxs.pop().add_to(table[key])
     elif key not in table:
         table[key] = gxs.pop()
@@ -117,7 +143,17 @@ def add_last(table: dict[Any, Gradient], key: Any, gxs: list[Gradient]) -> None:
         gxs[-1] += table[key]
         table[key] = gxs.pop()
     else:
-        table[key] = as_array(table[key] + gxs.pop())
+        table[key] = in_room(gxs[-1].nbytes, np.add, table[key], gxs.pop())
+
+
+def own(container: Any, key: Any) -> Any:
+    """The array at a key as one that nobody else holds: itself, if it is just that, else a copy.
+
+    A Variable is given as it is.
+    """
+    if sole(container, key) or type(container[key]) is not np.ndarray:
+        return container[key]
+    return in_room(container[key].nbytes, np.copy, container[key])
 
 
 Tables: TypeAlias = "list[Any]"  # of dicts: a source, or a Function, to its gradient; or None

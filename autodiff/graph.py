@@ -30,6 +30,7 @@ from autodiff.arrays import (
     Spec,
     all_arrays,
     as_array,
+    bytes_of,
     gradient_spec,
     real_array,
     sum_to_shape,
@@ -44,6 +45,7 @@ from autodiff.gradients import (
     Source,
     Tables,
     add,
+    in_room,
 )
 from autodiff.keeping import Kept
 from autodiff.memory import Link
@@ -419,7 +421,8 @@ class Function:
 
     def _zeros(self, output: int, create_graph: bool) -> Gradient:
         assert self._more is not None and self._more.specs is not None  # as with several outputs
-        zeros = np.zeros(*self._more.specs[1][output])
+        spec = self._more.specs[1][output]
+        zeros = in_room(bytes_of(spec), np.zeros, *spec)
         return as_constant(zeros) if create_graph else zeros
 
     def input_gradients(self, gys: Any, create_graph: bool) -> Any:

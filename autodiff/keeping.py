@@ -8,27 +8,44 @@ when the rule is about to run. Packers, budgets and sequences of checkpoints are
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from autodiff.arrays import Array
     from autodiff.graph import Function
 
 
-class Keeper(Protocol):
+class Keeper:
     """What decides in what the arrays that Functions keep are held."""
+
+    __slots__ = ()
 
     def prepare(self, function: Function, arrays: Sequence[Any]) -> None:
         """An operation is about to run on these arrays and numbers, and to be recorded."""
 
+    def constants(self, results: Sequence[Array]) -> None:
+        """It gave these, and was not recorded: nothing that it ran on wants a gradient."""
+
     def keep(self, function: Function, arrays: Sequence[Any], results: Sequence[Array]) -> None:
         """It has been taken into the graph, and gave these: put a Kept in place of its `kept`."""
+        raise NotImplementedError(f"{type(self).__name__} defines no keep")
+
+    def make_room(self, size: int) -> None:
+        """A pass over the graph is about to make an array of so many bytes by itself."""
+
+    def made(self, array: Array) -> None:
+        """It has."""
 
 
 class Kept:
-    """What stands in the place of a Function's kept arrays."""
+    """What stands in the place of a Function's kept arrays.
+
+    keeper: that under which a pass over the graph runs; None: the one that is in force.
+    """
 
     __slots__ = ()
+
+    keeper: ClassVar[Keeper | None] = None
 
     def arrays(self) -> Any:
         """The arrays, as `kept` has them elsewhere: one alone, or a tuple."""

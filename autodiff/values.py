@@ -28,10 +28,10 @@ class Value:
     """An array of a graph: held here, held by somebody else, or to be computed again.
 
     making: the application that gives it, as output `number`; None for one that stands anyway, such
-        as a parameter. readers: how many rules still have to read it.
+        as a parameter. readers: how many rules still have to read it. note: its keeper's.
     """
 
-    __slots__ = ("held", "_link", "making", "number", "readers", "__weakref__")
+    __slots__ = ("held", "_link", "making", "number", "readers", "note", "__weakref__")
 
     def __init__(self, array: Array, making: Making | None = None, number: int = 0) -> None:
         self.held: Array | None = array if making is None else None
@@ -39,6 +39,7 @@ class Value:
         self.making = making
         self.number = number
         self.readers = 0
+        self.note: Any = None
 
     def found(self) -> Array | None:
         """The array, if anybody has it."""
@@ -59,13 +60,15 @@ class Making:
     """An application that can be repeated.
 
     operation: a Function in no graph. inputs: for each operand its Value, or the number itself.
+    note: the keeper's.
     """
 
-    __slots__ = ("operation", "inputs", "_outputs")
+    __slots__ = ("operation", "inputs", "note", "_outputs")
 
     def __init__(self, operation: Function, inputs: Sequence[Any], outputs: int) -> None:
         self.operation = operation
         self.inputs = tuple(inputs)
+        self.note: Any = None
         self._outputs: list[weakref.ref[Value] | None] = [None] * outputs
 
     def output(self, number: int, array: Array) -> Value:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
-from autodiff.arrays import Array, as_array, gradient_dtype, own, real_array
-from autodiff.config import settings, using_config
+from autodiff.arrays import Array, as_array, gradient_dtype, real_array
+from autodiff.config import in_force, settings, using_config
 from autodiff.gradients import (
     Gradient,
     Leaf,
@@ -18,7 +18,10 @@ from autodiff.gradients import (
     Source,
     Untracked,
     function_of,
+    in_room,
+    own,
     propagate,
+    under_keeper_of,
 )
 from autodiff.memory import MemoryMode
 
@@ -179,29 +182,33 @@ class Variable:
         """
         mode = _backward_mode(retain_grad, retain_graph, create_graph)
         source = self._root()
-        given = self.grad
-        seed = self._ones() if given is None else self._as_gradient(given)
-        if isinstance(source, Leaf):
-            self._grad = seed
-            return
-        root = weakref.ref(self)
-        del self  # the result of an expression, which nobody else holds, goes before the pass
-        roots: list[tuple[Source, Gradient]] = [
-            (source, as_constant(seed) if create_graph else seed)
-        ]
-        del seed, given, source
-        gradients, retained = propagate(roots, mode, create_graph)
-        leaves: Any = gradients  # nothing else being watched
-        owners = [(owner, leaf) for leaf in leaves if (owner := leaf()) is not None]
-        for owner, leaf in owners:
-            owner._check_shape(gradients[leaf])  # before any gradient is added
-        if (result := root()) is not None:
-            result.cleargrad()
-        for variable, gradient in retained:
-            variable._add_gradient(gradient)
-        for owner, leaf in owners:
-            owner._add_gradient(own(gradients, leaf))
-            del gradients[leaf]
+        token = in_force.set(under_keeper_of(source))
+        try:
+            given = self.grad
+            seed = self._ones() if given is None else self._as_gradient(given)
+            if isinstance(source, Leaf):
+                self._grad = seed
+                return
+            root = weakref.ref(self)
+            del self  # the result of an expression, which nobody else holds, goes before the pass
+            roots: list[tuple[Source, Gradient]] = [
+                (source, as_constant(seed) if create_graph else seed)
+            ]
+            del seed, given, source
+            gradients, retained = propagate(roots, mode, create_graph)
+            leaves: Any = gradients  # nothing else being watched
+            owners = [(owner, leaf) for leaf in leaves if (owner := leaf()) is not None]
+            for owner, leaf in owners:
+                owner._check_shape(gradients[leaf])  # before any gradient is added
+                gradients[leaf] = own(gradients, leaf)
+            if (result := root()) is not None:
+                result.cleargrad()
+            for variable, gradient in retained:
+                variable._add_gradient(gradient)
+            for owner, leaf in owners:
+                owner._add_gradient(gradients.pop(leaf))
+        finally:
+            in_force.reset(token)
 
     def _root(self) -> Source:
         """Where a backward pass from here starts."""
@@ -221,7 +228,8 @@ class Variable:
         return source
 
     def _ones(self) -> Array:
-        ones: Array = np.empty(self._array.shape, gradient_dtype(self._array.dtype))
+        dtype = gradient_dtype(self._array.dtype)
+        ones = in_room(self._array.size * dtype.itemsize, np.empty, self._array.shape, dtype)
         ones.fill(1)
         return ones
 
@@ -440,14 +448,18 @@ def grad(
     ys, xs = _variables(outputs), _variables(inputs)
     mode = _backward_mode(False, retain_graph, create_graph)
     sources = [source_of(x) for x in xs]
-    roots: list[tuple[Source, Gradient]] = []
-    for i, y in enumerate(ys):
-        if y.requires_grad:
-            seed = y._ones() if seeds is None else seeds[i]
-            roots.append((y._root(), as_constant(seed) if create_graph else seed))
-    watched = frozenset(source for source in sources if not isinstance(source, Leaf))
-    gradients, _ = propagate(roots, mode, create_graph, watched)
-    found: list[Any] = []
-    for source in sources:
-        found.append(own(gradients, source) if source in gradients else None)
-    return tuple(found)
+    ends = [y._root() if y.requires_grad else None for y in ys]
+    within = [under_keeper_of(end) for end in ends if end is not None]
+    token = in_force.set(within[0] if within else settings())
+    try:
+        roots: list[tuple[Source, Gradient]] = []
+        for i, (y, end) in enumerate(zip(ys, ends, strict=True)):
+            if end is not None:
+                seed = y._ones() if seeds is None else seeds[i]
+                roots.append((end, as_constant(seed) if create_graph else seed))
+        del ends
+        watched = frozenset(source for source in sources if not isinstance(source, Leaf))
+        gradients, _ = propagate(roots, mode, create_graph, watched)
+        return tuple([own(gradients, x) if x in gradients else None for x in sources])
+    finally:
+        in_force.reset(token)

@@ -7,15 +7,12 @@ from typing import Any
 
 from autodiff import Function
 from autodiff.graph import alone
-from autodiff.keeping import Kept
+from autodiff.keeping import Keeper, Kept
 from autodiff.values import Value, values_kept
 
 
-class Nothing:
+class Nothing(Keeper):
     """What no leaf is, and nobody else holds, is computed again whenever a rule reads it."""
-
-    def prepare(self, function: Function, arrays: Sequence[Any]) -> None:
-        pass
 
     def keep(self, function: Function, arrays: Sequence[Any], results: Sequence[Any]) -> None:
         function.kept = Again(values_kept(function, arrays, results))

@@ -25,7 +25,7 @@ AUTODIFF = {
     "arrays": set(),
     "keeping": {"arrays"},
     "config": {"keeping", "memory"},
-    "gradients": {"arrays", "config", "memory"},
+    "gradients": {"arrays", "config", "keeping", "memory"},
     "variable": {"arrays", "config", "gradients", "memory"},
     "values": {"arrays", "gradients"},
     "chains": set(),
