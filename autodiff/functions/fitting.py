@@ -24,7 +24,8 @@ class Fitting(Function):
 
     def more(self, recording: Recording, *found: Any) -> More | None:
         _, _, arrays, (y,) = found
-        if recording.is_plain and recording.keeper is None and self.fits(arrays, y):
+        plain = not recording.keeps_inputs and recording.keeper is None
+        if plain and self.fits(arrays, y):
             return None
         return super().more(recording, *found)
 
