@@ -1046,6 +1046,9 @@ def test_shapes_are_noted_only_where_gradients_do_not_come_out_in_them(
         assert y.creator is not None
         assert (y.creator._more is not None) is noted
         y.backward()
+        product = ad.matmul(Variable(np.ones((4, 3), "float32")), Variable(W.data.astype(dtype)))
+        assert product.creator is not None
+        assert (product.creator._more is not None) is (dtype == "float64")
     assert b.grad is not None
     assert (b.grad.shape, b.grad.dtype) == (bias, dtype)
 
