@@ -14,7 +14,6 @@ from experiments.recomputation import graphs
 from experiments.report.blocks import Chart, Section, Text
 from experiments.report.sections.order import sections
 from experiments.report.sections.recomputation import TITLE, recomputation
-from experiments.report.wording.answers import answers
 from experiments.report.wording.recomputing import (
     against_theory,
     budgets_kept,
@@ -157,12 +156,6 @@ def test_gradients_that_are_not_the_same_are_named(sweep) -> None:
     assert "All 1 gave" in same_gradients(found[1:])
 
 
-def test_the_study_s_question_is_answered(sweep) -> None:
-    [answer] = answers(sweep)
-    assert answer.study == "recomputation"
-    assert [sentence.split()[0] for sentence in answer.sentences] == ["Of", "Of", "Half"]
-
-
 # In the report
 
 
@@ -237,8 +230,8 @@ def test_a_budget_is_marked_beside_its_peak(charts) -> None:
         if isinstance(r.glyph, Scatter) and "budget" in r.data_source.data
         for x, budget in zip(r.data_source.data["x"], r.data_source.data["budget"], strict=True)
     ]
-    assert [budget for _, budget in marked] == [5, 10, 20, 21]
-    assert marked[-1] == (23, 21)
+    assert sorted(budget for _, budget in marked) == [5, 10, 20, 21]
+    assert (23, 21) in marked
 
 
 def test_the_table_says_asked_took_cost_and_how_far_from_the_best(charts) -> None:

@@ -23,7 +23,6 @@ from experiments.estimates import (
     ratio,
 )
 from experiments.report.sections import script
-from experiments.report.wording import recomputing
 from experiments.report.wording.accuracy import UNCALIBRATED, Calibrations
 from experiments.report.wording.pythons import (
     cycles_apart,
@@ -428,7 +427,6 @@ PYTHONS = Asked(
     everywhere=True,
 )
 SCRIPT = Asked(script.QUESTION, script.SENTENCES)
-RECOMPUTATION = Asked(recomputing.QUESTION, recomputing.SENTENCES)
 ASKED = {
     "ladder": LADDER,
     "cycles": CYCLES,
@@ -438,6 +436,5 @@ ASKED = {
     "collector": COLLECTOR,
     "script": SCRIPT,
     "pythons": PYTHONS,
-    "recomputation": RECOMPUTATION,
 }
 ANYTHING = Asked("How do these memory modes compare?", [lowest_peak, who_leaves], fastest)
