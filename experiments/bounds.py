@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from math import comb
+from math import comb, inf
 from typing import Literal, NamedTuple, TypeAlias
 
 Saves: TypeAlias = Literal["input", "output"]  # what the rule of a chain's operation reads
@@ -123,6 +123,93 @@ def uniform_segments(
     each = length // segments
     arrays = segments + each + 1 + _one_more(saves, result)
     return Segmented(arrays, length + (segments - 1) * (each - 1))
+
+
+class Layers:
+    """A network of layers, each a product of matrices and an activation whose output is saved.
+
+    x_0 -> z_1 -> x_1 -> ... -> z_n -> x_n: the rule of a product reads its input x and makes the
+    gradients of x and of the weight, which stays; that of an activation reads its output x. x_0 has
+    no gradient. The result is dropped, and the seed of backward an array like the others. Backward
+    of layer i is the activation's rule and then the product's, which needs x_(i - 1).
+    """
+
+    def __init__(self, values: Sequence[int], weights: Sequence[int]) -> None:
+        """values: the bytes of x_0 to x_n. weights: of each layer's weight, and its gradient."""
+        if len(values) != len(weights) + 1 or not weights:
+            raise ValueError(f"{len(values)} values are not those of {len(weights)} layers")
+        self.values = values
+        self.weights = weights
+        self._costs: dict[tuple[int, int, int], float] = {}
+        self._left = [*accumulate(reversed(weights)), 0]  # by gradients of weights, of the last n
+
+    @property
+    def length(self) -> int:
+        """How many operations there are."""
+        return 2 * len(self.weights)
+
+    def least_evaluations(self, budget: int) -> int | None:
+        """The fewest forward evaluations within so many bytes, x_0 and all weights among them.
+
+        Of schedules that hold on to what they hold until backward has come to it, which for layers
+        of different sizes is not always the best of all. None where there is no such schedule.
+        """
+        free = budget - self.values[0] - sum(self.weights)
+        least = self._forward(0, free)
+        return None if least == inf else int(least) + self.length
+
+    def _forward(self, held: int, free: int) -> float:
+        """What is computed again where x_held is the last value that is held on the way forward."""
+        n = len(self.weights)
+        if self._most(held, n, 0) > free or 3 * self.values[n] > free:
+            return inf
+        nexts = (
+            self._forward(value, free - self.values[value]) + self._before(held, value, free)
+            for value in range(held + 1, n)
+        )
+        return min([self._backward(held, n, free), *nexts])
+
+    def _backward(self, held: int, layer: int, free: int) -> float:
+        """What is computed again by the rules of a layer's product and of all layers before it.
+
+        x_held is held, the gradient of z_layer is there, and free has room for it, too.
+        """
+        key = held, layer, free
+        if key not in self._costs:
+            self._costs[key] = self._searched(held, layer, free)
+        return self._costs[key]
+
+    def _searched(self, held: int, layer: int, free: int) -> float:
+        waiting = self.values[layer]
+        if layer == held + 1:
+            made = (self.values[held] if held else 0) + self._standing(layer)
+            return 0.0 if waiting + made <= free else inf
+        best = inf
+        for value in range(held + 1, layer):
+            if self._most(held, value, waiting + self._standing(layer + 1)) > free:
+                break
+            after = self._backward(value, layer, free - self.values[value])
+            again = 2 * (value - held) + after
+            if again < best:
+                best = min(best, again + self._before(held, value, free))
+        return best
+
+    def _before(self, held: int, value: int, free: int) -> float:
+        """The same of the layers up to a value that is held, by which and whose gradient begin."""
+        if 3 * self.values[value] + self._standing(value + 1) > free:
+            return inf
+        return self._backward(held, value, free)
+
+    def _standing(self, layer: int) -> int:
+        """The gradients of the weights from a layer on."""
+        after = len(self.weights) - layer + 1
+        return self._left[after - 1] if after else 0
+
+    def _most(self, held: int, value: int, waiting: int) -> int:
+        """The most that is there on the way from x_held to a value: that, and what waits."""
+        steps = ((self.values[i - 1] if i > held + 1 else 0) for i in range(held + 1, value + 1))
+        ways = zip(steps, self.values[held + 1 : value + 1], strict=True)
+        return waiting + max(max(before + after, 2 * after) for before, after in ways)
 
 
 # Any graph ----------------------------------------------------------------------------------------

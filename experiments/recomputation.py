@@ -6,13 +6,16 @@ of it: the parameters that say how memory is bought, and how much of it there is
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil
-from typing import Any
+from itertools import pairwise
+from math import inf
+from typing import Any, Protocol
 
 from experiments.bounds import (
+    Layers,
     Saves,
     chain_floor,
     least_arrays_at_all,
@@ -64,47 +67,120 @@ class Point:
         return self.peak.high <= self.budget + NUMBERS_BYTES
 
 
-@dataclass(frozen=True)
-class Theory:
-    """A chain, all of whose operations and arrays are alike: what is the best for it is known."""
+class Theory(Protocol):
+    """What is the best that can be done for a graph, in bytes and forward evaluations."""
 
-    length: int
-    saves: Saves
-    array_bytes: int
+    says: str  # what the best is
+
+    @property
+    def operations(self) -> int:
+        """How many operations there are."""
 
     @property
     def floor(self) -> int:
-        """The least peak where nothing is computed again, in bytes."""
-        return chain_floor(self.length, self.array_bytes, saves=self.saves)
+        """The least peak where nothing is computed again."""
 
     @property
-    def least_arrays(self) -> int:
-        return least_arrays_at_all(self.length, saves=self.saves)
+    def least(self) -> int:
+        """The least peak of all, at any cost."""
 
-    def evaluations(self, arrays: int) -> int | None:
-        """The fewest within so many arrays; None where these are too few for any schedule."""
-        if arrays < self.least_arrays:
-            return None
-        return least_evaluations(self.length, arrays, saves=self.saves)
+    def evaluations(self, budget: float) -> int | None:
+        """The fewest within a budget; None where no schedule can do it."""
 
-    def optimal(self) -> list[tuple[int, float]]:
-        """How many arrays, and how many evaluations for each operation: the best, at every peak."""
-        most = self.floor // self.array_bytes
-        every = range(self.least_arrays, most + 1)
-        return [(n, (self.evaluations(n) or 0) / self.length) for n in every]
+    def optimal(self) -> list[tuple[int, int]]:
+        """The peaks from which on fewer evaluations do, and how many."""
 
-    def segmented(self) -> list[tuple[int, int, float]]:
-        """Of segments of one length: how many, arrays, and evaluations for each operation.
+    def segmented(self) -> list[tuple[int, int, int]]:
+        """Of segments of one length: how many of them, the peak, the evaluations.
 
-        Only those that no other number beats, from the fewest arrays on.
+        Only those that no other number beats, from the lowest peak on.
         """
-        found: list[tuple[int, int, float]] = []
-        divisors = [n for n in range(1, self.length + 1) if self.length % n == 0]
-        cut = [(n, *uniform_segments(self.length, n, saves=self.saves)) for n in divisors]
+
+
+@dataclass(frozen=True)
+class ChainTheory:
+    """Of a chain, all of whose operations and arrays are alike, the best is known exactly."""
+
+    operations: int
+    saves: Saves
+    array_bytes: int
+
+    says = ""
+
+    @property
+    def floor(self) -> int:
+        return chain_floor(self.operations, self.array_bytes, saves=self.saves)
+
+    @property
+    def least(self) -> int:
+        return self.array_bytes * least_arrays_at_all(self.operations, saves=self.saves)
+
+    def evaluations(self, budget: float) -> int | None:
+        if budget < self.least:
+            return None
+        arrays = int(budget // self.array_bytes)
+        return least_evaluations(self.operations, arrays, saves=self.saves)
+
+    def optimal(self) -> list[tuple[int, int]]:
+        peaks = range(self.least, self.floor + 1, self.array_bytes)
+        return [(peak, self.evaluations(peak) or 0) for peak in peaks]
+
+    def segmented(self) -> list[tuple[int, int, int]]:
+        found: list[tuple[int, int, int]] = []
+        length = self.operations
+        divisors = [n for n in range(1, length + 1) if length % n == 0]
+        cut = [(n, *uniform_segments(length, n, saves=self.saves)) for n in divisors]
         for segments, arrays, evaluations in sorted(cut, key=lambda one: one[1:]):
-            if not found or evaluations / self.length < found[-1][2]:
-                found.append((segments, arrays, evaluations / self.length))
+            if not found or evaluations < found[-1][2]:
+                found.append((segments, arrays * self.array_bytes, evaluations))
         return found
+
+
+class LayersTheory:
+    """Of a network of layers, the best of schedules that hold on to what they hold is known."""
+
+    says = "The best is that of schedules that hold what they hold until backward has come to it."
+
+    def __init__(self, widths: Sequence[int], batch: int) -> None:
+        """widths: of the input and of each layer, in numbers of 8 bytes."""
+        weights = [a * b * FLOAT_BYTES for a, b in pairwise(widths)]
+        values = [batch * width * FLOAT_BYTES for width in widths]
+        self._layers = Layers(values, weights)
+        self._most = 3 * (sum(values) + sum(weights))
+
+    @property
+    def operations(self) -> int:
+        return self._layers.length
+
+    @cached_property
+    def floor(self) -> int:
+        return self._first(self.operations)
+
+    @cached_property
+    def least(self) -> int:
+        return self._first(inf)
+
+    def evaluations(self, budget: float) -> int | None:
+        return self._layers.least_evaluations(int(budget))
+
+    def optimal(self) -> list[tuple[int, int]]:
+        found = [(self.least, self.evaluations(self.least) or 0)]
+        while found[-1][1] > self.operations:
+            peak = self._first(found[-1][1] - 1)
+            found.append((peak, self.evaluations(peak) or 0))
+        return found
+
+    def segmented(self) -> list[tuple[int, int, int]]:
+        return []  # they are of no one size
+
+    def _first(self, evaluations: float) -> int:
+        """The least peak from which on so many evaluations do."""
+
+        def does(peak: int) -> bool:
+            found = self.evaluations(peak)
+            return found is not None and found <= evaluations
+
+        return bisect_left(range(self._most), True, key=does)
 
 
 @dataclass(frozen=True)
@@ -131,10 +207,14 @@ class Graph:
 
     @cached_property
     def theory(self) -> Theory | None:
-        if self.parameters.get("kind") not in SAVES or self.array_bytes is None:
-            return None
-        saves = SAVES[self.parameters["kind"]]
-        return Theory(self.parameters["length"], saves, self.array_bytes)
+        """What is known of its best; None where nothing is."""
+        given = self.parameters
+        if self.subject.workload == "deep_chain" and self.array_bytes and given["kind"] in SAVES:
+            return ChainTheory(given["length"], SAVES[given["kind"]], self.array_bytes)
+        if self.subject.workload == "uneven_layers":
+            widths = [int(width) * given["unit"] for width in given["widths"].split("-")]
+            return LayersTheory(widths, given["batch"])
+        return None
 
     @property
     def floor(self) -> float | None:
@@ -150,7 +230,7 @@ class Graph:
         Of a chain its own alone, and not what makes a loss of it.
         """
         if self.theory:
-            return self.theory.length
+            return self.theory.operations
         return self.plain.first if self.plain else None
 
     def evaluations(self, point: Point) -> float | None:
@@ -171,14 +251,11 @@ class Graph:
 
     def optimum(self, point: Point) -> int | None:
         """The fewest evaluations within a point's budget, or within its peak where it has none."""
-        unbounded = point.budget is None and point.peak is None
-        if self.theory is None or unbounded or point.way not in COMPUTED:
+        if self.theory is None or point.way not in COMPUTED:
             return None
         if point.budget is not None:
-            return self.theory.evaluations(point.budget // self.theory.array_bytes)
-        assert point.peak is not None
-        peak = point.peak.median - NUMBERS_BYTES
-        return self.theory.evaluations(ceil(peak / self.theory.array_bytes))
+            return self.theory.evaluations(point.budget)
+        return self.theory.evaluations(point.peak.median) if point.peak else None
 
     def off(self, point: Point) -> float | None:
         """How far the results lie from those of no purchase, at most, as a share of these."""

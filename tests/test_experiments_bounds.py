@@ -13,6 +13,7 @@ from experiments.bounds import (
     NEW,
     SCATTERED,
     Application,
+    Layers,
     OperationLog,
     Rule,
     Value,
@@ -407,3 +408,83 @@ def test_segments_are_never_better_than_the_optimum(saves, result):
         found = uniform_segments(100, segments, saves=saves, result=result)
         best = least_evaluations(100, found.arrays, saves=saves, result=result)
         assert found.evaluations >= best
+
+
+# Layers of unequal size ---------------------------------------------------------------------------
+
+
+def searched_layers(values, weights, budget):
+    """The fewest evaluations of any schedule of a network of layers, by shortest path.
+
+    Values are numbered x_0, z_1, x_1, ...: an even number is an x. A state is which are held, the
+    gradient that is there, and whether the result has been computed.
+    """
+    n = len(weights)
+    last = 2 * n
+
+    def size(value):
+        return values[(value + 1) // 2]
+
+    def used(held, gradient):
+        left = sum(weights) + sum(w for i, w in enumerate(weights, 1) if gradient < 2 * i - 1)
+        return sum(map(size, held)) + (size(gradient) if gradient <= last else 0) + left
+
+    start = (frozenset([0]), False, last + 1)  # no gradient yet
+    queue, best, order = [(0, 0, start)], {start: 0}, itertools.count(1)
+    while queue:
+        cost, _, state = heapq.heappop(queue)
+        held, done, gradient = state
+        if gradient == 0:
+            return cost
+        after = []
+        for value in held:
+            if value < last and value + 1 not in held:
+                wanted = held | {value + 1}
+                if used(wanted, gradient) <= budget:
+                    after.append((1, (wanted, done or value + 1 == last, gradient)))
+            if value:
+                after.append((0, (held - {value}, done, gradient)))
+        if done and gradient > last and used(held, last) <= budget:
+            after.append((0, (held, done, last)))
+        if 0 < gradient <= last and (gradient if gradient % 2 == 0 else gradient - 1) in held:
+            made = size(gradient - 1) if gradient > 1 else 0
+            left = weights[gradient // 2] if gradient % 2 else 0
+            if used(held, gradient) + made + left <= budget:
+                after.append((0, (held, done, gradient - 1)))
+        for more, found in after:
+            if cost + more < best.get(found, cost + more + 1):
+                best[found] = cost + more
+                heapq.heappush(queue, (cost + more, next(order), found))
+    return None
+
+
+@pytest.mark.parametrize(
+    ("values", "weights"),
+    [
+        ([1, 1], [1]),
+        ([3, 1, 4], [1, 2]),
+        ([2, 5, 1, 3], [1, 1, 1]),
+        ([2, 1, 4, 2, 6], [1, 2, 2, 3]),
+        ([1, 6, 1, 1, 5], [1, 1, 1, 1]),
+        ([4, 4, 4, 4, 4], [0, 0, 0, 0]),
+    ],
+)
+def test_layers_need_what_the_best_of_all_schedules_needs(values, weights):
+    layers = Layers(values, weights)
+    most = 3 * (sum(values) + sum(weights))
+    found = [layers.least_evaluations(budget) for budget in range(most)]
+    assert found == [searched_layers(values, weights, budget) for budget in range(most)]
+    assert found[-1] == layers.length
+    assert found[0] is None
+
+
+def test_layers_have_a_value_before_and_behind_each():
+    with pytest.raises(ValueError, match="3 values are not those of 3 layers"):
+        Layers([1, 2, 3], [1, 1, 1])
+
+
+def test_to_let_go_early_of_what_is_held_may_be_better_than_any_plan_of_layers():
+    """Which is why the fewest evaluations of layers are those of such schedules alone."""
+    values, weights = [3, 3, 5, 5], [0, 3, 2]
+    assert Layers(values, weights).least_evaluations(27) == 12
+    assert searched_layers(values, weights, 27) == 10

@@ -119,9 +119,40 @@ def test_the_floor_is_the_formula_s_or_what_was_counted(sweep) -> None:
 
 def test_segments_that_others_beat_are_not_drawn(chain) -> None:
     cut = chain.theory.segmented()
-    assert [arrays for _, arrays, _ in cut] == sorted({arrays for _, arrays, _ in cut})
-    assert [times for _, _, times in cut] == sorted({times for _, _, times in cut}, reverse=True)
-    assert (10, 21, 1.81) in cut
+    assert [peak for _, peak, _ in cut] == sorted({peak for _, peak, _ in cut})
+    assert [n for _, _, n in cut] == sorted({n for _, _, n in cut}, reverse=True)
+    assert (10, 21 * S, 181) in cut
+
+
+def layers(**how) -> list[Record]:
+    """The records of points of a network of layers of unequal width."""
+    graph = {"widths": "2-1-4-1", "unit": 16, "batch": 512}
+    given = {**graph, "recompute": "none", "budget": 0, "segments": 2, "packer": "none", **how}
+    return [
+        made_up.record(
+            "uneven_layers",
+            instrument="arrays",
+            study="recomputation",
+            parameters=given,
+            readings={"peak_array_bytes": 5e5},
+        )
+    ]
+
+
+def test_the_best_of_layers_is_drawn_in_the_steps_in_which_it_falls() -> None:
+    [graph] = graphs([*layers(), *layers(recompute="binomial", budget=900_000)])
+    theory = graph.theory
+    assert theory is not None
+    steps = theory.optimal()
+    assert [n for _, n in steps] == sorted({n for _, n in steps}, reverse=True)
+    assert steps[0][0] == theory.least and steps[-1] == (theory.floor, 6)
+    for peak, n in steps:
+        assert theory.evaluations(peak) == n
+        before = theory.evaluations(peak - 1)
+        assert before is None or before > n
+    assert graph.optimum(at(graph, "binomial")) == theory.evaluations(900_000)
+    section = recomputation(layers())
+    assert section is not None
 
 
 # In words

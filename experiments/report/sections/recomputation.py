@@ -90,9 +90,9 @@ def _says(graph: Graph) -> str:
     """What there is to see: how near to the optimum, and what no schedule can do."""
     said = [budgets_kept([graph])]
     if graph.theory:
-        said.append(against_theory([graph]))
-        fewest = counted(graph.theory.least_arrays, "array")
-        said.append(f"With fewer than {fewest} no schedule at all can do it: the grey part.")
+        said.append(f"{against_theory([graph])} {graph.theory.says}".strip())
+        least = amount_text(graph.theory.least, graph.array_bytes)
+        said.append(f"With less than {least} none can do it: the grey part.")
     else:
         said.append("What the best would be is not known for this graph.")
     return " ".join(said)
@@ -125,8 +125,8 @@ def _draw(graph: Graph, measure: str) -> figure:
         about = f"{amount_text(graph.floor, graph.array_bytes)} with nothing computed again"
         limits["floor L*"] = (graph.floor / unit, about)
     if theory:
-        about = f"{counted(theory.least_arrays, 'array')}: with fewer no schedule can do it"
-        limits["least of all"] = (theory.least_arrays, about)
+        about = f"{amount_text(theory.least, graph.array_bytes)}, at any cost"
+        limits["least of all"] = (theory.least / unit, about)
     refused = [
         Refused(point.budget / unit, f"{point.way}: {amount_text(point.budget, graph.array_bytes)}")
         for point in graph.points
@@ -138,7 +138,7 @@ def _draw(graph: Graph, measure: str) -> figure:
         _curves(graph) if theory else [],
         limits=limits,
         refused=refused,
-        impossible=theory.least_arrays if theory else None,
+        impossible=theory.least / unit if theory else None,
         x_title="peak, in arrays" if graph.array_bytes else "peak of arrays, MiB",
         y_title=evaluated if measure == "evaluations" else "elapsed time, times as long",
     )
@@ -182,34 +182,37 @@ def _about(graph: Graph, point: Point) -> list[str]:
 
 
 def _curves(graph: Graph) -> list[Curve]:
+    """The best at every peak, and what segments of one length come to."""
     assert graph.theory is not None
     best, cut = graph.theory.optimal(), graph.theory.segmented()
-    length = graph.theory.length
-    return [
-        Curve(
-            "optimum",
-            "solid",
-            [arrays for arrays, _ in best],
-            [times for _, times in best],
-            [f"{arrays} arrays, {_count(times, length)}" for arrays, times in best],
-            stepped=True,
-        ),
-        Curve(
-            "uniform segments",
-            "dotted",
-            [arrays for _, arrays, _ in cut],
-            [times for _, _, times in cut],
-            [
-                f"{counted(segments, 'segment')}: {arrays} arrays, {_count(times, length)}"
-                for segments, arrays, times in cut
-            ],
-            stepped=True,
-        ),
+    curves = [_curve(graph, "optimum", "solid", best)]
+    if cut:
+        abouts = [f"{counted(segments, 'segment')}: " for segments, _, _ in cut]
+        curves.append(_curve(graph, "uniform segments", "dotted", [c[1:] for c in cut], abouts))
+    return curves
+
+
+def _curve(
+    graph: Graph,
+    name: str,
+    dash: str,
+    found: Sequence[tuple[int, int]],
+    abouts: Sequence[str] = (),
+) -> Curve:
+    """Peaks in bytes and evaluations, as the chart has them."""
+    assert graph.theory is not None
+    unit, whole = graph.array_bytes or MIB, graph.theory.operations
+    said = [
+        f"{amount_text(peak, graph.array_bytes)}, {counted(n, 'evaluation')}" for peak, n in found
     ]
-
-
-def _count(times: float, length: int) -> str:
-    return counted(round(times * length), "evaluation")
+    return Curve(
+        name,
+        dash,
+        [peak / unit for peak, _ in found],
+        [n / whole for _, n in found],
+        [about + words for about, words in zip(abouts or [""] * len(said), said, strict=True)],
+        stepped=True,
+    )
 
 
 # The table ----------------------------------------------------------------------------------------
