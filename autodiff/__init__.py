@@ -49,6 +49,7 @@ __all__ = [
     "checkpoint",
     "clip",
     "concatenate",
+    "correlate",
     "cos",
     "div",
     "dot",

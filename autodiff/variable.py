@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from autodiff.arrays import Array, as_array, gradient_dtype, real_array
+from autodiff.arrays import Array, Spec, as_array, gradient_dtype, gradient_spec, real_array
 from autodiff.config import in_force, settings, using_config
 from autodiff.gradients import (
     Gradient,
@@ -185,12 +186,14 @@ class Variable:
         token = in_force.set(under_keeper_of(source))
         try:
             given = self.grad
-            seed = self._ones() if given is None else self._as_gradient(given)
+            seed = None if given is None else self._as_gradient(given)
+            spec = gradient_spec(self._array)
             if isinstance(source, Leaf):
-                self._grad = seed
+                self._grad = _ones(spec) if seed is None else seed
                 return
             root = weakref.ref(self)
             del self  # the result of an expression, which nobody else holds, goes before the pass
+            seed = _ones(spec) if seed is None else seed
             roots: list[tuple[Source, Gradient]] = [
                 (source, as_constant(seed) if create_graph else seed)
             ]
@@ -226,12 +229,6 @@ class Variable:
         if self.data is None:
             raise RuntimeError("backward of a Variable without data")
         return source
-
-    def _ones(self) -> Array:
-        dtype = gradient_dtype(self._array.dtype)
-        ones = in_room(self._array.size * dtype.itemsize, np.empty, self._array.shape, dtype)
-        ones.fill(1)
-        return ones
 
     def _check_shape(self, gradient: Gradient) -> None:
         if self._array.shape != gradient.shape:
@@ -360,6 +357,13 @@ def _leaf(
     return variable
 
 
+def _ones(spec: Spec) -> Array:
+    shape, dtype = spec
+    ones: Array = in_room(prod(shape) * dtype.itemsize, np.empty, shape, dtype)
+    ones.fill(1)
+    return ones
+
+
 _new = object.__new__
 
 
@@ -455,7 +459,7 @@ def grad(
         roots: list[tuple[Source, Gradient]] = []
         for i, (y, end) in enumerate(zip(ys, ends, strict=True)):
             if end is not None:
-                seed = y._ones() if seeds is None else seeds[i]
+                seed = _ones(gradient_spec(y.data)) if seeds is None else seeds[i]
                 roots.append((end, as_constant(seed) if create_graph else seed))
         del ends
         watched = frozenset(source for source in sources if not isinstance(source, Leaf))

@@ -12,7 +12,15 @@ from pathlib import Path
 import pytest
 
 import autodiff
-from autodiff.functions import elementwise, losses, products, reductions, shapes, sliding
+from autodiff.functions import (
+    correlation,
+    elementwise,
+    losses,
+    products,
+    reductions,
+    shapes,
+    sliding,
+)
 from autodiff.memory import AXES
 
 ROOT = Path(__file__).parent.parent
@@ -216,7 +224,7 @@ def test_exports_are_sorted_and_there() -> None:
     assert names == sorted(names, key=lambda name: (not name.isupper(), name[0].islower(), name))
     assert all(getattr(autodiff, name) is not None for name in names)
     assert len(set(names)) == len(names)
-    for theme in (elementwise, losses, products, reductions, shapes, sliding):
+    for theme in (correlation, elementwise, losses, products, reductions, shapes, sliding):
         assert set(theme.__all__) <= set(names), theme.__name__
 
 

@@ -32,8 +32,17 @@ from autodiff import (
     using_mode,
 )
 from autodiff.arrays import gradient_dtype
-from autodiff.functions import elementwise, losses, products, reductions, shapes, sliding
+from autodiff.functions import (
+    correlation,
+    elementwise,
+    losses,
+    products,
+    reductions,
+    shapes,
+    sliding,
+)
 from autodiff.functions.arity import Binary, Unary
+from autodiff.functions.correlation import Geometry
 from autodiff.functions.fitting import Fitting
 from autodiff.functions.numpy_protocol import OPERATIONS
 from autodiff.functions.per_input import PerInput
@@ -416,6 +425,52 @@ def overlay_of_arrays(x: Array, shape: Shape, stride: Shape) -> Array:
 
 
 @st.composite
+def geometries(draw: st.DrawFn) -> Geometry:
+    """Images that up to two windows fit into, down and along, with what no window reaches."""
+    side = st.integers(1, 2)
+    n, channels, filters = draw(st.tuples(side, side, side))
+    size, stride, number = (draw(st.tuples(side, side)) for _ in range(3))
+    padding = tuple(draw(st.integers(0, k - 1)) for k in size)  # no window of zeros alone
+    spare = [draw(st.integers(0, d - 1)) for d in stride]
+    sides = zip(size, number, stride, padding, spare, strict=True)
+    image = [max(1, k + (m - 1) * d - 2 * p + more) for k, m, d, p, more in sides]
+    return Geometry((n, channels, *image), filters, size, stride, padding)
+
+
+@st.composite
+def correlated(draw: st.DrawFn) -> Case:
+    g = draw(geometries())
+    shapes = [g.images, g.weights, (g.filters,)][: draw(st.integers(2, 3))]
+    return Case(draw(spread(shapes)), {"stride": g.stride, "padding": g.padding})
+
+
+@st.composite
+def of_geometry(draw: st.DrawFn, *shapes: str) -> Case:
+    g = draw(geometries())
+    return Case(draw(spread([getattr(g, shape) for shape in shapes])), {"geometry": g})
+
+
+def correlated_arrays(x: Array, W: Array, *b: Array, stride: Shape, padding: Shape) -> Array:
+    widths = [(0, 0), (0, 0), *((m, m) for m in padding)]
+    cut = windows_of_arrays(np.pad(x, widths), W.shape[2:], stride)
+    y = np.einsum("ncijkl,fckl->nfij", cut, W)
+    return y + b[0][:, None, None] if b else y
+
+
+def spread_arrays(y: Array, W: Array, geometry: Geometry) -> Array:
+    cut = np.einsum("nfij,fckl->ncijkl", y, W)
+    padded = overlay_of_arrays(cut, (*geometry.images[:2], *geometry.padded), geometry.stride)
+    inside = [slice(m, m + n) for m, n in zip(geometry.padding, geometry.images[2:], strict=True)]
+    return padded[:, :, inside[0], inside[1]]
+
+
+def weighted_arrays(x: Array, y: Array, geometry: Geometry) -> Array:
+    widths = [(0, 0), (0, 0), *((m, m) for m in geometry.padding)]
+    cut = windows_of_arrays(np.pad(x, widths), geometry.size, geometry.stride)
+    return np.einsum("ncijkl,nfij->fckl", cut, y)
+
+
+@st.composite
 def standardized(draw: st.DrawFn) -> Case:
     shape = draw(any_shape(min_side=1))
     return Case(draw(spread([shape])), {"axis": draw(axes_of(shape)), "eps": 0.1})
@@ -446,7 +501,7 @@ def paired(draw: st.DrawFn) -> Case:
 
 # The table ----------------------------------------------------------------------------------------
 
-E, L, P, R, S, W = elementwise, losses, products, reductions, shapes, sliding
+C, E, L, P, R, S, W = correlation, elementwise, losses, products, reductions, shapes, sliding
 
 ROWS = [
     Row("abs", np.absolute, unary(), (E.Abs,)),
@@ -548,6 +603,23 @@ ROWS = [
     Row("sum_to", summed, narrowed(), (S.SumTo,), exact=False),
     Row("swapaxes", np.swapaxes, swapped(), (S.SwapAxes,)),
     Row("transpose", np.transpose, transposed(), (S.Transpose,)),
+    Row("correlate", correlated_arrays, correlated(), (C.Correlate,), exact=False),
+    Row(
+        "correlate by x",
+        spread_arrays,
+        of_geometry("results", "weights"),
+        (C.Spread,),
+        exact=False,
+        operation=lambda y, W, geometry: C.Spread(geometry)(y, W),
+    ),
+    Row(
+        "correlate by W",
+        weighted_arrays,
+        of_geometry("images", "results"),
+        (C.Weighted,),
+        exact=False,
+        operation=lambda x, y, geometry: C.Weighted(geometry)(x, y),
+    ),
     Row("overlay", overlay_of_arrays, overlaid(), (W.Overlay,), exact=False),
     Row("windows", windows_of_arrays, windowed(), (W.Windows,)),
     Row(
@@ -592,7 +664,11 @@ FAMILIES = {
     R.Extreme,
     S.Indexed,
     W.Sliding,
+    C.Correlation,
 }  # what Functions have in common
+
+
+UNNAMED = {"clip by arrays", "scatter", "correlate by x", "correlate by W"}  # for one name more
 
 
 def below(cls: type[Function]) -> set[type[Function]]:
@@ -603,7 +679,7 @@ def below(cls: type[Function]) -> set[type[Function]]:
 def test_every_operation_has_a_row() -> None:
     modules = [module for module in vars(functions).values() if hasattr(module, "__all__")]
     public = set().union(*(module.__all__ for module in modules))
-    assert {row.name for row in ROWS} == public | {"clip by arrays", "scatter"}
+    assert {row.name for row in ROWS} == public | UNNAMED
     assert public <= set(ad.__all__)
     ours = {cls for cls in below(Function) if cls.__module__.startswith("autodiff.functions.")}
     assert {cls for row in ROWS for cls in row.records} == ours - FAMILIES
@@ -879,6 +955,7 @@ TWICE = [
     ad.dot,
     ad.tensordot,
     ad.linear,
+    lambda x0, x1: ad.correlate(ad.reshape(x0, (1, 1, 2, 2)), ad.reshape(x1, (1, 1, 2, 2))),
     ad.mean_squared_error,
     lambda x0, x1: ad.where(np.eye(2, dtype=bool), x0, x1),
     lambda x0, x1: ad.concatenate([x0, x1]),

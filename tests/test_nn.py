@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from autodiff import Variable, gradient_check, mean_squared_error, nn, tanh, using_mode
 from autodiff import test_mode as in_test_mode
+from autodiff.functions import correlation
 from autodiff.nn import initialisers
 from autodiff.nn.layers import Recurrent
 
@@ -110,7 +112,7 @@ def test_dropout_drops_a_share_scales_the_rest_and_rests_in_test_mode() -> None:
 
 
 def test_a_convolution_keeps_its_input_and_no_windows_of_it(collector_off: None) -> None:
-    """Windows are a view: what backward reads is x and W, not nine times x."""
+    """What backward reads is x and W, not nine times x."""
     x, W = Variable(drawn(2, 3, 20, 20)), Variable(drawn(4, 3, 3, 3))
     with using_mode("lean"):
         y = nn.conv2d(x, W)
@@ -122,6 +124,23 @@ def test_a_convolution_keeps_its_input_and_no_windows_of_it(collector_off: None)
         functions += [v.creator for v in function.inputs if v.creator is not None]
     for array in kept:
         assert np.shares_memory(array, x.data) or np.shares_memory(array, W.data)
+
+
+def test_a_convolution_needs_a_block_beside_its_arrays_however_many_images(
+    collector_off: None,
+) -> None:
+    x, W = Variable(drawn(400, 3, 12, 12)), Variable(drawn(4, 3, 3, 3))
+    with using_mode("lean"):
+        nn.conv2d(x, W, padding=1).backward()
+        x.cleargrad()
+        tracemalloc.start()
+        try:
+            nn.conv2d(x, W, padding=1).backward()
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    y = x.data.nbytes // 3 * 4
+    assert x.data.nbytes + y < peak < x.data.nbytes + y + correlation.WORKSPACE + 80_000
 
 
 # Layers -------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ class Sliding(Function):
     saves = ()
 
     def __init__(self, size: Pair, stride: Pair, shape: tuple[int, ...] = ()) -> None:
-        self.size, self.stride, self.shape = _pair(size), _pair(stride), shape
+        self.size, self.stride, self.shape = pair(size), pair(stride), shape
 
     def cut(self, x: Any) -> Any:
         """The windows of x, as a view."""
@@ -93,5 +93,5 @@ def overlay(x: Operand, shape: tuple[int, ...], stride: Pair = 1) -> Variable:
     return Overlay(np.shape(x)[-2:], stride, shape).apply(x)
 
 
-def _pair(x: Pair) -> tuple[int, int]:
+def pair(x: Pair) -> tuple[int, int]:
     return (x, x) if isinstance(x, int) else x

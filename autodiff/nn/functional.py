@@ -10,14 +10,13 @@ from autodiff import (
     Config,
     Variable,
     as_variable,
+    correlate,
     getitem,
     mean,
     mul,
     pad,
     replayed,
     reshape,
-    tensordot,
-    transpose,
     windows,
 )
 from autodiff.nn.initialisers import Array
@@ -40,9 +39,7 @@ def conv2d(
         raise ValueError(
             f"W is (out, in, height, width), its `in` as in x: {np.shape(W)} for {np.shape(x)}"
         )
-    cut = windows(_padded(x, padding), np.shape(W)[2:], stride)
-    y = tensordot(cut, W, ((1, 4, 5), (1, 2, 3)))
-    return transpose(y if b is None else y + b, (0, 3, 1, 2))
+    return correlate(x, W, b, stride, padding)
 
 
 def max_pool2d(
@@ -109,22 +106,44 @@ def _padded(x: Operand, padding: Pair) -> Operand:
 def _places_of_largest(
     x: Array, size: tuple[int, int], stride: tuple[int, int], padding: Pair
 ) -> Array:
-    """Where in the elements of x, counted through, each window's largest is."""
-    down, along = pair(padding)
-    if 2 * down > size[0] or 2 * along > size[1]:
+    """Where in the elements of x, counted through, each window's largest is.
+
+    Windows that reach over the edge of an image are cut off there.
+    """
+    margins = pair(padding)
+    if any(2 * margin > length for margin, length in zip(margins, size, strict=True)):
         raise ValueError(f"padding {padding} is more than half of the window {size}")
-    numbers = np.arange(x.size).reshape(x.shape)
-    around = ((0, 0), (0, 0), (down, down), (along, along))
-    cut = windows(np.pad(x, around, constant_values=_least(x)), size, stride).data
-    places = windows(np.pad(numbers, around), size, stride).data
-    best: Array = cut[..., 0, 0].copy()
-    chosen: Array = places[..., 0, 0].copy()
-    for i, j in np.ndindex(*size):
-        larger = cut[..., i, j] > best
-        np.copyto(best, cut[..., i, j], where=larger)
-        np.copyto(chosen, places[..., i, j], where=larger)
+    starts = [
+        np.arange(-margin, n + margin - length + 1, step)
+        for n, margin, length, step in zip(x.shape[2:], margins, size, stride, strict=True)
+    ]
+    if not all(map(len, starts)):
+        raise ValueError(f"a window of {size} does not fit into the last two axes")
+    down, along = (np.maximum(start, 0) for start in starts)
+    best = x[:, :, down[:, np.newaxis], along]
+    chosen = np.empty(best.shape, np.intp)
+    chosen[:] = down[:, np.newaxis] * x.shape[3] + along
+    for offsets in np.ndindex(*size):
+        (rows, m), (columns, n) = (
+            _inside(start + offset, length)
+            for start, offset, length in zip(starts, offsets, x.shape[2:], strict=True)
+        )
+        found = x[:, :, _slice(rows, stride[0]), _slice(columns, stride[1])]
+        larger = found > best[:, :, m, n]
+        np.copyto(best[:, :, m, n], found, where=larger)
+        numbers = rows[:, np.newaxis] * x.shape[3] + columns
+        np.copyto(chosen[:, :, m, n], numbers, where=larger)
+    chosen += np.arange(0, x.size, x.shape[2] * x.shape[3]).reshape(*x.shape[:2], 1, 1)
     return chosen
 
 
-def _least(x: Array) -> float:
-    return -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+def _inside(places: Array, length: int) -> tuple[Array, slice]:
+    """Those places of an axis that there are, and which of all they are."""
+    first, last = np.searchsorted(places, (0, length))
+    return places[first:last], slice(first, last)
+
+
+def _slice(places: Array, step: int) -> slice:
+    """Places that lie evenly apart."""
+    first = int(places[0]) if len(places) else 0
+    return slice(first, first + step * len(places), step)

@@ -64,14 +64,15 @@ def mlp_digits(
 def cnn_digits(
     rng: np.random.Generator,
     *,
-    channels: int = 8,
-    batch: int = 250,
+    channels: int = 16,
+    batch: int = 500,
     epochs: int = 3,
     learning_rate: float = 0.2,
 ) -> Step:
     """Training a small convolutional network on the same digits: two convolutions, two pools.
 
-    Windows are views, so that what the graph keeps is images, and what the pools chose.
+    Windows are laid out for a few images at a time, so that what the graph keeps is images, and
+    what the pools chose.
     """
     parts = nn.Sequential(
         nn.Conv2d(channels, 3, pad=1, dtype=np.float64, rng=rng, in_channels=1),
