@@ -191,7 +191,8 @@ def propagate(
     """
     generation = max([source.generation for source, _ in roots], default=-1)
     # A graph that stays is not held from here: what nobody else holds goes when its rule has run.
-    ends = [] if mode.retain_graph else [source for source, _ in roots]
+    release = not mode.retain_graph
+    ends = [source for source, _ in roots] if release else []
     tables: Tables = [None] * (generation + 2)
     tables[-1] = {}
     while roots:
@@ -201,7 +202,7 @@ def propagate(
     retained: list[tuple[Variable, Gradient]] = []
     outlived: list[weakref.ref[Variable]] = []  # of results, by the graph behind them
     now = settings()
-    debug, retain, release = now.debug, mode.retain_grad, not mode.retain_graph
+    debug, retain = now.debug, mode.retain_grad
     token = in_force.set(now.with_graphs if create_graph else now.without_graphs)
     try:
         while generation >= 0:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Sequence
-from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from autodiff.arrays import Array, Spec, as_array, gradient_dtype, gradient_spec, real_array
+from autodiff.arrays import (
+    Array,
+    Spec,
+    as_array,
+    bytes_of,
+    gradient_dtype,
+    gradient_spec,
+    real_array,
+)
 from autodiff.config import in_force, settings, using_config
 from autodiff.gradients import (
     Gradient,
@@ -358,8 +365,7 @@ def _leaf(
 
 
 def _ones(spec: Spec) -> Array:
-    shape, dtype = spec
-    ones: Array = in_room(prod(shape) * dtype.itemsize, np.empty, shape, dtype)
+    ones = in_room(bytes_of(spec), np.empty, *spec)
     ones.fill(1)
     return ones
 
