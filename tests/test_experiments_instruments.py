@@ -19,8 +19,8 @@ from autodiff import (
     Variable,
     add,
     linear,
+    logsumexp,
     matmul,
-    softmax_cross_entropy,
     square,
 )
 from autodiff.functions.elementwise import Square
@@ -518,14 +518,13 @@ def rules_run(work):
         (add, [(3,), (3,)]),
         (matmul, [(2, 3), (3, 4)]),
         (linear, [(2, 3), (3, 4), (4,)]),
-        (softmax_cross_entropy, [(2, 3)]),
+        (logsumexp, [(2, 3)]),
     ],
     ids=lambda given: getattr(given, "__name__", ""),
 )
 def test_every_rule_is_seen_whichever_way_the_engine_takes_to_it(operation, shapes):
     xs = [Variable(np.ones(shape)) for shape in shapes]
-    labels = [np.array([0, 1])] if operation is softmax_cross_entropy else []
-    assert rules_run(lambda: operation(*xs, *labels).backward()) == 1
+    assert rules_run(lambda: operation(*xs).backward()) == 1
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])

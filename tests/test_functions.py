@@ -643,7 +643,11 @@ ROWS = [
         exact=False,
     ),
     Row(
-        "softmax_cross_entropy", cross_entropy, classified(), (L.SoftmaxCrossEntropy,), exact=False
+        "softmax_cross_entropy",
+        cross_entropy,
+        classified(),
+        (L.LogSoftmax, L.CrossEntropy),
+        exact=False,
     ),
 ]
 

@@ -35,7 +35,7 @@ def _own_code(cls: type[Function]) -> None:
 
 
 class Unary(Function):
-    """An operation element by element on one operand."""
+    """An operation on one operand that gives an array of its shape."""
 
     __slots__ = ()
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from autodiff.arrays import Array
+from autodiff.functions.arity import Binary, Unary
 from autodiff.functions.fitting import Fitting
 from autodiff.functions.per_input import PerInput
-from autodiff.graph import Function
 from autodiff.variable import Operand, Variable
 
 __all__ = ["log_softmax", "mean_squared_error", "softmax", "softmax_cross_entropy"]
@@ -21,7 +21,7 @@ def _floats(x: Any) -> Any:
     return x if x.dtype.kind == "f" else x * 1.0
 
 
-class Softmax(Function):
+class Softmax(Unary):
     """y = e ** x / sum of e ** x along an axis.  gx = y (gy - sum of gy y)."""
 
     __slots__ = ("axis",)
@@ -32,13 +32,13 @@ class Softmax(Function):
 
     def forward(self, x: Any) -> Any:
         x = _floats(x)
-        y = np.exp(x - np.max(x, axis=self.axis, keepdims=True))
-        y /= np.sum(y, axis=self.axis, keepdims=True)
+        y = np.exp(x - x.max(axis=self.axis, keepdims=True))
+        y /= y.sum(axis=self.axis, keepdims=True)
         return y
 
     def backward(self, gy: Any) -> Any:
         y = self.kept
-        gx = gy - np.sum(gy * y, axis=self.axis, keepdims=True)
+        gx = gy - (gy * y).sum(axis=self.axis, keepdims=True)
         gx *= y
         return gx
 
@@ -48,7 +48,7 @@ def softmax(x: Operand, axis: int = -1) -> Variable:
     return Softmax(axis).apply(x)
 
 
-class LogSoftmax(Function):
+class LogSoftmax(Unary):
     """y = x - log of the sum of e ** x along an axis.  gx = gy - e ** y sum of gy."""
 
     __slots__ = ("axis",)
@@ -59,14 +59,14 @@ class LogSoftmax(Function):
 
     def forward(self, x: Any) -> Any:
         x = _floats(x)
-        y = x - np.max(x, axis=self.axis, keepdims=True)
-        y -= np.log(np.sum(np.exp(y), axis=self.axis, keepdims=True))
+        y = x - x.max(axis=self.axis, keepdims=True)
+        y -= np.log(np.exp(y).sum(axis=self.axis, keepdims=True))
         return y
 
     def backward(self, gy: Any) -> Any:
         y = self.kept
         gx = np.exp(y)
-        gx *= -np.sum(gy, axis=self.axis, keepdims=True)
+        gx *= -gy.sum(axis=self.axis, keepdims=True)
         gx += gy
         return gx
 
@@ -76,35 +76,25 @@ def log_softmax(x: Operand, axis: int = -1) -> Variable:
     return LogSoftmax(axis).apply(x)
 
 
-class SoftmaxCrossEntropy(Fitting):
-    """y = the mean of -log softmax(x) at each row's class.  gx = (softmax(x) - one-hot) / n."""
+class CrossEntropy(Fitting, Binary):
+    """y = the mean of -x0 at each row's class, x1.  gx0 = -1 / n there, and 0 elsewhere."""
 
-    __slots__ = ()
-    saves = (0, 1)
+    __slots__ = ("shape",)
+    reads = ((1,), ())
 
     def forward(self, x: Any, t: Any) -> Any:
         _check_classes(x, t)
-        x = _floats(x)
-        y = x - x.max(axis=1, keepdims=True)
-        right = y[np.arange(len(t)), t]
-        y = np.log(np.exp(y, out=y).sum(axis=1))
-        y -= right
-        return y.mean()
+        self.shape = x.shape
+        return -x[np.arange(len(t)), t].mean()
 
-    def backward(self, gy: Any) -> Any:
-        x, t = self.kept
-        x = _floats(x)
-        gx = np.exp(x - x.max(axis=1, keepdims=True))
-        gx /= gx.sum(axis=1, keepdims=True)
-        one_hot = np.zeros(x.shape, x.dtype)
-        one_hot[np.arange(len(t)), t.data if isinstance(t, Variable) else t] = 1
-        gx -= one_hot
-        gx *= gy / len(t)
-        return gx, None
+    def grad0(self, gy: Any) -> Any:
+        t = self.kept
+        gx = np.zeros(self.shape, gy.dtype)
+        gx[np.arange(len(t)), t.data if isinstance(t, Variable) else t] = -1 / len(t)
+        return gx * gy
 
     def fits(self, arrays: Sequence[Any], y: Array) -> bool:
-        x, _ = arrays
-        return x.dtype is y.dtype
+        return arrays[0].dtype is y.dtype
 
 
 def _check_classes(x: Any, t: Any) -> None:
@@ -125,7 +115,8 @@ def softmax_cross_entropy(x: Operand, t: Operand) -> Variable:
     Raises ValueError for other shapes, and for a class that there is not.
     Source: step 47 of the book.
     """
-    return SoftmaxCrossEntropy().apply(x, t)
+    classes = t.data if isinstance(t, Variable) else t
+    return CrossEntropy().apply(log_softmax(x), classes)
 
 
 class MeanSquaredError(PerInput):
