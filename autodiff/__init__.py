@@ -16,6 +16,8 @@ config      Config, using_config, using_mode, no_grad: what is in force
 functions   every operation, from abs to where; NumPy's functions on Variables are these, too
 checkpoint  recompute a part of the graph instead of keeping it
 draws       the random numbers of such a part, drawn again
+packing     Packer: in what form kept arrays stand between forward and backward
+packers     Half, Compressed, Disk
 derivatives jacobian, hessian, hvp, vjp: derivatives of a function
 gradcheck   numerical_diff, gradient_check: gradients against finite differences
 arrays      what the engine asks of plain arrays
@@ -31,14 +33,20 @@ from autodiff.gradcheck import gradient_check, numerical_diff
 from autodiff.graph import Function
 from autodiff.keeping import BudgetError
 from autodiff.memory import MODES, MemoryMode
+from autodiff.packers import Compressed, Disk, Half
+from autodiff.packing import Packer
 from autodiff.variable import Variable, as_variable, grad
 
 __all__ = [
     "MODES",
     "BudgetError",
+    "Compressed",
     "Config",
+    "Disk",
     "Function",
+    "Half",
     "MemoryMode",
+    "Packer",
     "Variable",
     "abs",
     "add",

@@ -56,6 +56,8 @@ class Settings:
     straight: Recording | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if self.mode.keeps_inputs:
+            self._refuse_keepers()
         recording = None
         if self.mode.enable_backprop:
             if self.budget is not None and self.mode.keeps_inputs:
@@ -67,6 +69,16 @@ class Settings:
             recording = Recording(self.mode, self.debug, self.keeper)
         object.__setattr__(self, "recording", recording)
         object.__setattr__(self, "straight", None if self.keeper else recording)
+
+    def _refuse_keepers(self) -> None:
+        """Raise ValueError where kept arrays are to be held in another form."""
+        for name in KEEPERS:
+            if (value := getattr(self, name)) is not None:
+                raise ValueError(
+                    f"{name} = {value!r} with kept = 'inputs' (modes step16 to step18): there a "
+                    "graph holds its Variables whole, and no arrays that could be held otherwise; "
+                    "use mode lean, or kept = 'declared'"
+                )
 
     def changed(self, name: str, value: Any) -> Settings:
         """These settings with one of them changed.

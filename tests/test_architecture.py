@@ -41,6 +41,8 @@ AUTODIFF = {
     "graph": {"arrays", "config", "gradients", "keeping", "memory", "variable"},
     "functions": {"arrays", "config", "gradients", "graph", "variable"},
     "draws": set(),
+    "packers": {"arrays"},
+    "packing": {"arrays", "config", "gradients", "graph", "keeping"},
     "checkpoint": {"arrays", "config", "draws", "gradients", "graph", "keeping", "variable"},
     "gradcheck": {"arrays", "config", "variable"},
     "derivatives": {"arrays", "config", "gradients", "variable"},
