@@ -56,16 +56,10 @@ class Settings:
     straight: Recording | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.mode.keeps_inputs:
-            self._refuse_keepers()
         recording = None
         if self.mode.enable_backprop:
-            if self.budget is not None and self.mode.keeps_inputs:
-                raise ValueError(
-                    f"budget = {self.budget!r} in a mode with kept='inputs': there the graph holds "
-                    "every Variable whole, and nothing can be dropped and computed again; use "
-                    "kept='declared', as the mode 'lean' has it"
-                )
+            if self.mode.keeps_inputs:
+                self._refuse_keepers()
             recording = Recording(self.mode, self.debug, self.keeper)
         object.__setattr__(self, "recording", recording)
         object.__setattr__(self, "straight", None if self.keeper else recording)
@@ -75,9 +69,9 @@ class Settings:
         for name in KEEPERS:
             if (value := getattr(self, name)) is not None:
                 raise ValueError(
-                    f"{name} = {value!r} with kept = 'inputs' (modes step16 to step18): there a "
-                    "graph holds its Variables whole, and no arrays that could be held otherwise; "
-                    "use mode lean, or kept = 'declared'"
+                    f"{name} = {value!r} in a mode with kept='inputs': there the graph holds every "
+                    "Variable whole, and no array can be held otherwise, or computed again; use "
+                    "kept='declared', as the mode 'lean' has it"
                 )
 
     def changed(self, name: str, value: Any) -> Settings:

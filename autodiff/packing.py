@@ -22,7 +22,7 @@ from autodiff.arrays import Array
 from autodiff.config import KEEPERS
 from autodiff.gradients import Leaf
 from autodiff.graph import Function, alone, several
-from autodiff.keeping import Kept
+from autodiff.keeping import Keeper, Kept
 
 
 class Packer(Protocol):
@@ -35,7 +35,7 @@ class Packer(Protocol):
         """The array again, in its shape and dtype: a new one, or one that nobody writes to."""
 
 
-class Packing:
+class Packing(Keeper):
     """Has a packer hold what operations made, of what Functions keep.
 
     Raises TypeError for what is no packer.
@@ -55,9 +55,6 @@ class Packing:
         self.packer = packer
         self._packages: weakref.WeakValueDictionary[int, Package] = weakref.WeakValueDictionary()
         self._standing: weakref.WeakValueDictionary[int, Array] = weakref.WeakValueDictionary()
-
-    def prepare(self, function: Function, arrays: Sequence[Any]) -> None:
-        """Nothing: packing begins when an operation has run."""
 
     def keep(self, function: Function, arrays: Sequence[Any], results: Sequence[Array]) -> None:
         for source, array in zip(function.sources, arrays, strict=True):
