@@ -144,6 +144,6 @@ def _of(problem: Problem, readings: _Readings) -> list[Figure]:
         for part in ("forward", "both"):
             growth = readings.rounds("loop", size, f"{part}_growth_bytes", by)
             garbage = readings.rounds("loop", size, f"{part}_garbage_count")
-            add(f"growth a round in arrays, {part}", "arrays", growth)
+            add(f"growth in arrays, {part}", "arrays", growth)
             add(f"garbage, {part}", "count", garbage)
     return made

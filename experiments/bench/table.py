@@ -19,6 +19,7 @@ from experiments.estimates import Estimate
 NAMES = {FLOOR: "by hand"}  # what an engine is called, where that is not its package's name
 DIGITS = 3  # of a figure that was measured
 GAP = 2  # characters between two columns
+NARROW = 100  # characters of a line that has no room for what the other tables say
 
 METHOD = (
     "Median (lowest to highest) over rounds; without a range, all are alike, only one was taken, "
@@ -72,6 +73,8 @@ def _by_engine(found: Mapping[str, Figure], engines: Sequence[str], width: int) 
 def _beside_goals(found: Sequence[Figure], width: int) -> Table:
     """A row for each figure: what it is to be, what it is here, and what the best peer has."""
 
+    floor = [FLOOR] if width > NARROW else []
+
     def rows(between: str | None) -> list[list[str]]:
         return [
             [
@@ -82,12 +85,13 @@ def _beside_goals(found: Sequence[Figure], width: int) -> Table:
                 f"{figure.best_peer} {cell(figure.of[figure.best_peer], figure.unit, None)}"
                 if figure.best_peer
                 else "-",
-                cell(figure.of.get(FLOOR), figure.unit, None),
+                *(cell(figure.of.get(engine), figure.unit, None) for engine in floor),
             ]
             for figure in found
         ]
 
-    return _grid(["", "at most", OURS, "reached", "best peer", NAMES[FLOOR]], rows, width)
+    titles = ["", "at most", OURS, "reached", "best peer", *(NAMES[engine] for engine in floor)]
+    return _grid(titles, rows, width)
 
 
 def reached(figure: Figure) -> str:
