@@ -35,6 +35,7 @@ from autodiff.keeping import BudgetError
 from autodiff.memory import MODES, MemoryMode
 from autodiff.packers import Compressed, Disk, Half
 from autodiff.packing import Packer
+from autodiff.sequential import checkpoint_sequential
 from autodiff.variable import Variable, as_variable, grad
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "astype",
     "broadcast_to",
     "checkpoint",
+    "checkpoint_sequential",
     "clip",
     "concatenate",
     "correlate",

@@ -40,6 +40,11 @@ class Stage:
     left: int = 0
 
     @property
+    def reads(self) -> bool:
+        """Whether its backward reads anything that need be there."""
+        return self.reads_input or self.reads_result or self.inside > 0
+
+    @property
     def is_plain(self) -> bool:
         """Whether it leads from array to array, of one size, and reads one of the two."""
         size = self.result
@@ -79,9 +84,9 @@ class Chain:
         """Stage i, which leads from x_(i-1) to x_i."""
         return self.stages[number - 1]
 
-    def standing(self, end: int) -> int:
-        """What stands anyway while the gradient of x_end waits."""
-        return self._standing[end]
+    def last_reading(self) -> int:
+        """The last stage whose backward reads anything; 0 where there is none."""
+        return max((i for i, stage in enumerate(self.stages, 1) if stage.reads), default=0)
 
     def waiting(self, end: int) -> int:
         """What stands while the gradient of x_end waits, with that."""
