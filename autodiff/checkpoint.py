@@ -24,7 +24,7 @@ import numpy as np
 from autodiff.arrays import Array, Spec
 from autodiff.config import Settings, in_force, settings
 from autodiff.draws import Draws, Replay
-from autodiff.gradients import UNTRACKED, Leaf, Source, Tables, Untracked, add
+from autodiff.gradients import UNTRACKED, Gradient, Leaf, Pass, Source, Untracked, add
 from autodiff.graph import Function, alone, several
 from autodiff.keeping import Kept
 from autodiff.variable import Operand, Variable, source_of, unchecked
@@ -210,14 +210,14 @@ class Checkpoint(Function):
     def explain(self, error: Exception, arrays: Sequence[Any]) -> None:
         """An exception in the function speaks for itself."""
 
-    def completed(self, gys: Any, tables: Tables, create_graph: bool) -> Any:
+    def completed(self, gys: dict[int, Gradient], run: Pass) -> list[Gradient] | None:
         """Hands the gradients of its outputs to the graph that takes its place."""
         given = set(gys)
-        every = super().completed(gys, tables, create_graph)
+        every = super().completed(gys, run)
         if every is not None:
             for i, y in enumerate(self.recomputed(every)):
                 if i in given and not isinstance(self.outputs[i], Leaf):
-                    add(tables, self.checked_source(y), [every[i]])
+                    add(run.tables, self.checked_source(y), [every[i]])
         return every
 
     def input_gradients(self, gys: Any, create_graph: bool) -> Any:
@@ -244,7 +244,7 @@ class Checkpoint(Function):
             )
         return source
 
-    def release(self, outlived: list[weakref.ref[Variable]]) -> None:
+    def release(self, outlived: list[Any]) -> None:
         super().release(outlived)
         self.call = None
 

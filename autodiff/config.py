@@ -28,14 +28,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Recording:
     """What a Function asks when it is recorded, found out once for all of them."""
 
-    __slots__ = ("link", "keeps_inputs", "debug", "is_plain", "keeper")
+    __slots__ = ("link", "keeps_inputs", "debug", "keeper")
 
     def __init__(self, mode: MemoryMode, debug: bool, keeper: Keeper | None) -> None:
         self.keeper = keeper
         self.link = mode.link
         self.keeps_inputs = mode.keeps_inputs
         self.debug = debug
-        self.is_plain = not mode.keeps_inputs
 
 
 @dataclass(frozen=True)
@@ -56,13 +55,15 @@ class Settings:
     straight: Recording | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        recording = None
+        recording = straight = None
         if self.mode.enable_backprop:
             if self.mode.keeps_inputs:
                 self._refuse_keepers()
             recording = Recording(self.mode, self.debug, self.keeper)
+            if not (self.keeper or self.debug or self.mode.keeps_inputs):
+                straight = recording
         object.__setattr__(self, "recording", recording)
-        object.__setattr__(self, "straight", None if self.keeper else recording)
+        object.__setattr__(self, "straight", straight)
 
     def _refuse_keepers(self) -> None:
         """Raise ValueError where kept arrays are to be held in another form."""

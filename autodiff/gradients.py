@@ -35,6 +35,21 @@ class Output(NamedTuple):
     def generation(self) -> int:
         return self.function.generation
 
+    def turn_over(self, gy: Gradient, run: Pass) -> tuple[Any, Any]:
+        """What `Function.turn_over` does, with the gradients of all the outputs that wait."""
+        return self.turn_over_any([gy], run)
+
+    def turn_over_any(self, gys: list[Gradient], run: Pass) -> tuple[Any, Any]:
+        """Likewise, in any pass."""
+        function, number = self
+        found = {number: gys.pop()}
+        table = run.tables[function.generation] or {}
+        for i in range(len(function.outputs)):
+            if (other := Output(function, i)) in table:
+                found[i] = table.pop(other)
+        complete = function.completed(found, run)
+        return ((), []) if complete is None else function.turn_over_any(complete, run)
+
 
 class Leaf:
     """Where a graph ends: a Variable that nobody made, referred to weakly; called, it gives it."""
@@ -113,6 +128,12 @@ class Scattered:
     def __init__(self, gy: Array, index: Any, spec: Spec) -> None:
         self.gy, self.index, self.spec = gy, index, spec
 
+    def whole(self) -> Array:
+        """It as an array."""
+        gradient = in_room(bytes_of(self.spec), np.zeros, *self.spec)
+        self.add_to(gradient)
+        return gradient
+
     def add_to(self, gradient: Array) -> None:
         """Add it to an array of its shape, in place."""
         if any(isinstance(part, np.ndarray) and part.dtype != bool for part in self.index):
@@ -122,21 +143,26 @@ class Scattered:
 
 
 def add_last(table: dict[Any, Gradient], key: Any, gxs: list[Gradient]) -> None:
-    """Take the last gradient off a list and add it to what a table has at a key.
+    """Take the last gradient off a list and add it to what a table has at a key."""
+    if key not in table:
+        gx = gxs.pop()
+        table[key] = gx if type(gx) is not Scattered else gx.whole()
+    elif type(gxs[-1]) is Scattered or gxs[-1].size > SMALL:
+        _add_in_place(table, key, gxs)
+    else:
+        total = table[key] + gxs.pop()
+        table[key] = total if type(total) is np.ndarray else as_array(total)
 
-    In place, where that pays, and nobody else holds the array that is written to.
-    """
+
+def _add_in_place(table: dict[Any, Gradient], key: Any, gxs: list[Gradient]) -> None:
+    """Likewise in place, where nobody else holds the array that is written to."""
     kind = type(gxs[-1])
     if kind is Scattered:
-        if key not in table:
-            table[key] = in_room(bytes_of(gxs[-1].spec), np.zeros, *gxs[-1].spec)
-        elif not sole(table, key):
+        if not sole(table, key):
             table[key] = in_room(table[key].nbytes, np.copy, table[key])
         gxs.pop().add_to(table[key])
-    elif key not in table:
-        table[key] = gxs.pop()
-    elif kind is not np.ndarray or gxs[-1].size <= SMALL:
-        table[key] = as_array(table[key] + gxs.pop())
+    elif kind is not np.ndarray:
+        table[key] = table[key] + gxs.pop()
     elif sole(table, key):
         table[key] += gxs.pop()
     elif sole(gxs, -1):
@@ -156,24 +182,114 @@ def own(container: Any, key: Any) -> Any:
     return in_room(container[key].nbytes, np.copy, container[key])
 
 
-Tables: TypeAlias = "list[Any]"  # of dicts: a source, or a Function, to its gradient; or None
+Tables: TypeAlias = "list[Any]"  # of dicts: a source to its gradient; or None
 
 
-def add(tables: Tables, source: Any, gxs: list[Gradient]) -> None:
-    """Take the last gradient off a list and add it to what waits for a source.
-
-    tables: of Functions and their gradients, by generation; a leaf's is the last, at -1. Of several
-        outputs each has its own gradient, in a table of the Function's.
-    """
+def add(tables: Tables, source: Source, gxs: list[Gradient]) -> None:
+    """Take the last gradient off a list and add it to what waits for a source."""
     table = tables[source.generation]
     if table is None:
         table = tables[source.generation] = {}
-    if type(source) is Output:
-        table, source = table.setdefault(source.function, {}), source.number
-    if source not in table and type(gxs[-1]) is not Scattered:
-        table[source] = gxs.pop()
-    else:
-        add_last(table, source, gxs)
+    add_last(table, source, gxs)
+
+
+class Pass:
+    """One backward pass: what it was asked for, what waits in it, and what it has found.
+
+    tables: of sources and their gradients, by generation; that of leaves is the last, at -1.
+    seen: the gradients of what is watched. retained: those that the mode retains, with their
+    Variables. outlived: links to results that somebody holds, the graph behind them being released.
+    """
+
+    __slots__ = (
+        "create_graph",
+        "debug",
+        "is_plain",
+        "outlived",
+        "release",
+        "retain",
+        "retained",
+        "seen",
+        "tables",
+        "watched",
+    )
+
+    def __init__(
+        self, generation: int, mode: MemoryMode, create_graph: bool, watched: frozenset[Source]
+    ) -> None:
+        self.tables: Tables = [None] * (generation + 2)
+        self.tables[-1] = {}
+        self.create_graph, self.watched = create_graph, watched
+        self.debug = settings().debug
+        self.retain, self.release = mode.retain_grad, not mode.retain_graph
+        self.is_plain = not (create_graph or watched or self.debug or self.retain)
+        self.seen: dict[Source, Gradient] = {}
+        self.retained: list[tuple[Variable, Gradient]] = []
+        self.outlived: list[Link] = []
+
+    def sweep(self, generation: int) -> None:
+        """Turn over all that waits, from this generation on down.
+
+        A Function takes its inputs from generations before its own. So the pass goes from
+        generation to generation, and finds every gradient complete: no heap, no sort. Nothing here
+        refers to a gradient or a Function any more when the next rule runs.
+        """
+        tables, is_plain = self.tables, self.is_plain
+        source: Any
+        while generation >= 0:
+            table = tables[generation]
+            if not table:
+                tables[generation] = None
+                generation -= 1
+                continue
+            source, gy = table.popitem()
+            while source is not None:
+                if is_plain:
+                    sources, gxs = source.turn_over(gy, self)
+                else:
+                    gys, gy = [gy], None
+                    sources, gxs = source.turn_over_any(gys, self)
+                    gys = []
+                source = gy = None
+                if type(gxs) is not np.ndarray:
+                    self.distribute(sources, gxs)
+                elif (below := tables[generation - 1]) is not None:
+                    if sources in below:
+                        gxs = [gxs]
+                        add_last(below, sources, gxs)
+                    else:
+                        below[sources] = gxs
+                elif table:
+                    tables[generation - 1] = {sources: gxs}
+                else:  # in a chain, with no detour by a table
+                    generation -= 1
+                    source, gy = sources, gxs
+                gxs = None
+
+    def distribute(self, sources: Any, gxs: Any) -> None:
+        """Add gradients to what waits for the inputs of a Function: a pair, a list, or one."""
+        tables = self.tables
+        if type(gxs) is tuple and gxs[0].size <= SMALL:  # nobody asks who else holds those
+            for source, gx in zip(sources, gxs):  # noqa: B905 (a pair, of two)
+                below = tables[source.generation]
+                if below is None:
+                    tables[source.generation] = {source: gx}
+                elif source in below:
+                    total = below[source] + gx
+                    below[source] = total if type(total) is np.ndarray else np.asarray(total)
+                else:
+                    below[source] = gx
+            return
+        if type(gxs) is tuple:
+            gxs = [*gxs]
+        elif type(gxs) is not list:
+            gxs, sources = [gxs], (sources,)
+        gxs.reverse()
+        for source in sources:
+            if source is None or gxs[-1] is None:
+                gxs.pop()
+            else:
+                add(tables, source, gxs)
 
 
 def propagate(
@@ -184,72 +300,24 @@ def propagate(
 ) -> tuple[dict[Source, Gradient], list[tuple[Variable, Gradient]]]:
     """Run the backward pass from the roots, each a source and its gradient; it empties the list.
 
-    A Function takes its inputs from generations before its own. So the pass goes from generation to
-    generation, the latest first, and finds every gradient complete: no heap, no sort.
     Returns the gradients that no Function took (of leaves, and of what is watched), by source, and
     those that the mode retains, with their Variables.
     """
     generation = max([source.generation for source, _ in roots], default=-1)
+    run = Pass(generation, mode, create_graph, watched)
     # A graph that stays is not held from here: what nobody else holds goes when its rule has run.
-    release = not mode.retain_graph
-    ends = [source for source, _ in roots] if release else []
-    tables: Tables = [None] * (generation + 2)
-    tables[-1] = {}
-    while roots:
-        source, *gxs = roots.pop()
-        add(tables, source, gxs)
-    seen: dict[Source, Gradient] = {}
-    retained: list[tuple[Variable, Gradient]] = []
-    outlived: list[weakref.ref[Variable]] = []  # of results, by the graph behind them
+    ends = [function_of(source) for source, _ in roots] if run.release else []
+    run.distribute([source for source, _ in roots], [roots.pop(0)[1] for _ in range(len(roots))])
     now = settings()
-    debug, retain = now.debug, mode.retain_grad
     token = in_force.set(now.with_graphs if create_graph else now.without_graphs)
     try:
-        while generation >= 0:
-            table = tables[generation]
-            if not table:
-                tables[generation] = None
-                generation -= 1
-                continue
-            function, gy = table.popitem()
-            while function is not None:
-                sources = function._sources
-                if sources is None or type(gy) is dict:
-                    gy = function.completed(gy, tables, create_graph)
-                    if gy is None:
-                        break
-                if watched:
-                    seen |= function.among(watched, gy)
-                if debug:
-                    function.check_unchanged()
-                gxs = function.input_gradients(gy, create_graph)
-                if retain:
-                    gys, gy = (gy if type(gy) is list else [gy]), None
-                    retained += [(output, own(gys, i)) for i, output in function.live_outputs()]
-                    del gys
-                if release:
-                    function.release(outlived)
-                if (
-                    type(gxs) is np.ndarray
-                    and not table
-                    and tables[generation - 1] is None
-                    and type(sources) is not Output
-                ):
-                    function, gy = sources, gxs  # in a chain, with no detour by a table
-                    generation -= 1
-                    continue
-                if type(gxs) is not list:
-                    gxs, sources = [gxs], [sources]
-                function = gy = None  # so that what they held goes before the next rule runs
-                for source in reversed(sources):
-                    if source is None or gxs[-1] is None:
-                        gxs.pop()
-                    else:
-                        add(tables, source, gxs)
+        run.sweep(generation)
     finally:
         in_force.reset(token)
-    if outlived:  # so that unchain_backward finds them with no graph left
-        for function in map(function_of, ends):
+    if run.outlived:  # so that unchain_backward finds them with no graph left
+        outlived = [weakref.ref(result) for link in run.outlived if (result := link()) is not None]
+        for function in ends:
             if function is not None:
                 function.outlived = outlived
-    return {**tables[-1], **seen} if seen else tables[-1], retained
+    found = run.tables[-1]
+    return {**found, **run.seen} if run.seen else found, run.retained

@@ -41,11 +41,12 @@ from autodiff.gradients import (
     Gradient,
     Leaf,
     Output,
+    Pass,
     Scattered,
     Source,
-    Tables,
     add,
     in_room,
+    own,
 )
 from autodiff.keeping import Kept
 from autodiff.memory import Link
@@ -355,7 +356,7 @@ class Function:
             return NotKept(source)
         return unchecked(as_array(data), source, requires_grad=source is not None)
 
-    def release(self, outlived: list[weakref.ref[Variable]]) -> None:
+    def release(self, outlived: list[Link]) -> None:
         """Let go of the graph before this Function, and of the arrays that were kept.
 
         Take down which of its outputs are held by somebody.
@@ -364,10 +365,7 @@ class Function:
             self.kept.let_go()
         self._sources = self._more = None
         self.kept = ()
-        if type(self._links) is tuple:
-            outlived += [weakref.ref(variable) for _, variable in self.live_outputs()]
-        elif (variable := self._links()) is not None:
-            outlived.append(weakref.ref(variable))
+        outlived += [link for link in self.outputs if link() is not None]
 
     @property
     def outlived(self) -> list[weakref.ref[Variable]]:
@@ -394,28 +392,51 @@ class Function:
             if not isinstance(link, Leaf) and (variable := link()) is not None:
                 yield i, variable
 
-    def among(self, watched: frozenset[Source], gys: Any) -> dict[Source, Gradient]:
+    def among(self, watched: frozenset[Source], gys: list[Gradient]) -> dict[Source, Gradient]:
         """The gradients of those outputs that are watched."""
-        if type(gys) is not list:
-            return {self: gys} if self in watched else {}
+        if type(self._links) is not tuple:
+            return {self: gys[0]} if self in watched else {}
         every = ((Output(self, i), gy) for i, gy in enumerate(gys))
         return {output: gy for output, gy in every if output in watched}
 
-    def completed(self, gys: Any, tables: Tables, create_graph: bool) -> Any:
-        """The gradients of all outputs in a list; None where there is nothing to do for them.
+    def turn_over(self, gy: Gradient, run: Pass) -> tuple[Any, Any]:
+        """Its sources, and what its rule makes of its output's gradient for them, in a plain pass.
+
+        A list; of one input that wants a gradient that alone.
+        """
+        return self.turn_over_any([gy], run)
+
+    def turn_over_any(self, gys: list[Gradient], run: Pass) -> tuple[Any, Any]:
+        """Likewise, of the gradients of all its outputs, and in any pass."""
+        sources = self._sources
+        if sources is None:
+            self.completed({0: gys.pop()}, run)
+            return (), []
+        if run.watched:
+            run.seen |= self.among(run.watched, gys)
+        if run.debug:
+            self.check_unchanged()
+        gxs = self.input_gradients(gys, run.create_graph)
+        if run.retain:
+            run.retained += [(output, own(gys, i)) for i, output in self.live_outputs()]
+        if run.release:
+            self.release(run.outlived)
+        return sources, gxs
+
+    def completed(self, gys: dict[int, Gradient], run: Pass) -> list[Gradient] | None:
+        """The gradients of all outputs; None where there is nothing to do for them.
 
         An output that was dropped or not used has zeros; the gradient of one that was unchained
         goes to its Leaf. Raises RuntimeError where an earlier backward has released the graph.
         """
-        gys = gys if type(gys) is dict else {0: gys}
         for i, link in enumerate(self.outputs):
             if i in gys and isinstance(link, Leaf):
-                add(tables, link, [gys.pop(i)])
+                add(run.tables, link, [gys.pop(i)])
         if not gys:
             return None
         _ = self.sources  # which raises where they were released
         return [
-            gys.pop(i) if i in gys else self._zeros(i, create_graph)
+            gys.pop(i) if i in gys else self._zeros(i, run.create_graph)
             for i in range(len(self.outputs))
         ]
 
@@ -425,14 +446,11 @@ class Function:
         zeros = in_room(bytes_of(spec), np.zeros, *spec)
         return as_constant(zeros) if create_graph else zeros
 
-    def input_gradients(self, gys: Any, create_graph: bool) -> Any:
-        """What the rule makes of its outputs' gradients, each in its input's shape and dtype.
-
-        A list of them; of one input the gradient itself.
-        """
+    def input_gradients(self, gys: list[Gradient], create_graph: bool) -> Any:
+        """What the rule makes of its outputs' gradients, each in its input's shape and dtype."""
         if isinstance(self.kept, Kept):
             return self._with_arrays(self.kept, gys, create_graph)
-        gxs = self._differentiated(gys) if create_graph else self._run(gys)
+        gxs = self._differentiated(gys) if create_graph else self.backward(*gys)
         gxs = list(gxs) if isinstance(gxs, (tuple, list)) else [gxs]
         sources = self.sources
         if len(gxs) != len(sources):
@@ -440,8 +458,7 @@ class Function:
                 f"{type(self).__name__}.backward returned {len(gxs)} gradients for "
                 f"{len(sources)} inputs"
             )
-        more, gy = self._more, gys[0] if type(gys) is list else gys
-        alike = (gy.shape, gy.dtype)
+        more, alike = self._more, (gys[0].shape, gys[0].dtype)
         for i, source in enumerate(sources):
             if source is None:
                 gxs[i] = None
@@ -450,21 +467,18 @@ class Function:
                 gxs[i] = self.fitted(gxs[i], i, spec, create_graph)
         return alone(gxs)
 
-    def _with_arrays(self, kept: Kept, gys: Any, create_graph: bool) -> Any:
+    def _with_arrays(self, kept: Kept, gys: list[Gradient], create_graph: bool) -> Any:
         """What the rule makes of the gradients, the arrays that it reads being here meanwhile."""
         with _one_at_a_time:
             try:
-                self.kept = kept.begin(gys)
+                self.kept = kept.begin(alone(gys))
                 gxs = Function.input_gradients(self, gys, create_graph)
             finally:
                 self.kept = kept
         kept.end(gxs)
         return gxs
 
-    def _run(self, gys: Any) -> Any:
-        return self.backward(*gys) if type(gys) is list else self.backward(gys)
-
-    def _differentiated(self, gys: Any) -> Any:
+    def _differentiated(self, gys: list[Gradient]) -> Any:
         """What the rule makes of Variables, what it reads being Variables, too."""
         if self.saves is None:
             raise RuntimeError(f"{type(self).__name__} {_CANNOT_DIFFERENTIATE}")
@@ -475,7 +489,7 @@ class Function:
             ]
             try:
                 self.kept = alone(tuple(variables))
-                return self._run(gys)
+                return self.backward(*gys)
             finally:
                 self.kept = kept
 

@@ -14,9 +14,11 @@ from numpy import asarray, ndarray
 
 from autodiff.config import settings
 from autodiff.functions.per_input import PerInput, pickers
-from autodiff.gradients import Source
-from autodiff.graph import NUMBERS, Function, picker
+from autodiff.gradients import Gradient, Pass, Source
+from autodiff.graph import NUMBERS, Function
 from autodiff.variable import Operand, Variable, as_constant, source_of
+
+_new = object.__new__
 
 
 def _own_code(cls: type[Function]) -> None:
@@ -25,7 +27,7 @@ def _own_code(cls: type[Function]) -> None:
     The interpreter notes with each attribute in a method's code which class it found there last;
     where many classes share the code, it searches anew. Copies save a tenth of Goldstein-Price.
     """
-    for name in ("apply", "recorded", "backward", "input_gradients", "release"):
+    for name in ("apply", "backward", "turn_over"):
         method = getattr(cls, name)
         if name not in vars(cls):
             own = FunctionType(
@@ -35,15 +37,16 @@ def _own_code(cls: type[Function]) -> None:
 
 
 class Unary(Function):
-    """An operation on one operand that gives an array of its shape."""
+    """An operation on one operand that gives an array of its shape, and keeps one or none."""
 
     __slots__ = ()
 
     forward: Any  # a function of NumPy's, or a method
-    pick: ClassVar[Any]  # takes what `saves` names from x and y
+    keeps_x: ClassVar[bool]
+    keeps_y: ClassVar[bool]
 
     def __init_subclass__(cls) -> None:
-        cls.pick = picker(cls.saves or ())
+        cls.keeps_x, cls.keeps_y = cls.saves == (0,), cls.saves == (1,)
         _own_code(cls)
 
     def apply(self, x: Operand) -> Any:  # type: ignore[override]
@@ -59,17 +62,35 @@ class Unary(Function):
         if type(y) is not ndarray:
             y = self.checked(y)
         source = x._source or source_of(x)
-        more = None
-        if y.dtype is not array.dtype or not recording.is_plain:
-            more = self.more(recording, (x,), (source,), (array,), (y,))
-        kept = self.pick((array, y))
-        return self.recorded(recording, source, source.generation + 1, kept, more, y)
+        self.generation = source.generation + 1
+        self._sources = source
+        self.kept = array if self.keeps_x else y if self.keeps_y else ()
+        self._more = (
+            None
+            if y.dtype is array.dtype
+            else self.more(recording, (x,), (source,), (array,), (y,))
+        )
+        output = _new(Variable)
+        output._array = y
+        output._grad = output.grad_var = output.name = None
+        output.requires_grad = True
+        output._source = self
+        self._links = recording.link(output)
+        return output
 
-    def input_gradients(self, gy: Any, create_graph: bool) -> Any:
-        if create_graph or self._more is not None:
-            return super().input_gradients(gy, create_graph)
+    def turn_over(self, gy: Gradient, run: Pass) -> tuple[Any, Any]:
+        source = self._sources
+        if source is None or self._more is not None:
+            return self.turn_over_any([gy], run)
         gx = self.backward(gy)
-        return gx if type(gx) is ndarray else asarray(gx)
+        if type(gx) is not ndarray:
+            gx = asarray(gx)
+        if run.release:
+            self._sources = None
+            self.kept = ()
+            if self._links() is not None:
+                run.outlived.append(self._links)
+        return source, gx
 
 
 class Binary(PerInput):
@@ -87,7 +108,7 @@ class Binary(PerInput):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         wants = ((True, False), (False, True), (True, True))
-        cls.picks = tuple([pickers(cls.reads, want) for want in wants])
+        cls.picks = tuple([pickers(cls.reads, want) if cls.saves else None for want in wants])
         _own_code(cls)
 
     def apply(self, x0: Operand, x1: Operand) -> Any:  # type: ignore[override]
@@ -95,7 +116,6 @@ class Binary(PerInput):
         if recording is None:
             return self.apply_any(x0, x1)
         source0 = source1 = None
-        sources: Any
         if isinstance(x0, Variable):
             a0 = x0._array
             if x0.requires_grad:
@@ -118,22 +138,35 @@ class Binary(PerInput):
         if source1 is None:
             if source0 is None:
                 return as_constant(y)
-            self.wants, sources, generation = 0, source0, source0.generation
+            self.wants = wants = 0
+            self._sources = source0
+            generation = source0.generation
             alike = y.dtype is a0.dtype and (type(a1) in NUMBERS or y.shape == a0.shape)
         elif source0 is None:
-            self.wants, sources, generation = 1, source1, source1.generation
+            self.wants = wants = 1
+            self._sources = source1
+            generation = source1.generation
             alike = y.dtype is a1.dtype and (type(a0) in NUMBERS or y.shape == a1.shape)
         else:
+            self.wants = wants = 2
+            self._sources = (source0, source1)
             generation = source0.generation
             if generation < source1.generation:
                 generation = source1.generation
-            self.wants, sources = 2, (source0, source1)
             alike = y.dtype is a0.dtype is a1.dtype and y.shape == a0.shape == a1.shape
-        more = None
-        if not alike or not recording.is_plain:
-            more = self.more(recording, (x0, x1), (source0, source1), (a0, a1), (y,))
-        kept = self.picks[self.wants]((a0, a1, y, None))
-        return self.recorded(recording, sources, generation + 1, kept, more, y)
+        self.generation = generation + 1
+        self._more = (
+            None if alike else self.more(recording, (x0, x1), (source0, source1), (a0, a1), (y,))
+        )
+        pick = self.picks[wants]
+        self.kept = pick((a0, a1, y, None)) if pick else ()
+        output = _new(Variable)
+        output._array = y
+        output._grad = output.grad_var = output.name = None
+        output.requires_grad = True
+        output._source = self
+        self._links = recording.link(output)
+        return output
 
     def held(self, sources: tuple[Source | None, ...]) -> Any:
         """Notes which operand has a gradient."""
@@ -149,14 +182,25 @@ class Binary(PerInput):
         wants = self.wants
         return None if wants == 1 else self.grad0(gy), None if wants == 0 else self.grad1(gy)
 
-    def input_gradients(self, gy: Any, create_graph: bool) -> Any:
+    def turn_over(self, gy: Gradient, run: Pass) -> tuple[Any, Any]:
+        sources = self._sources
+        if sources is None or self._more is not None:
+            return self.turn_over_any([gy], run)
+        gxs = self.backward(gy)
         wants = self.wants
-        if create_graph or self._more is not None:
-            gxs = super().input_gradients(gy, create_graph)
-            return gxs if wants == 2 else gxs[wants]
-        gx0, gx1 = self.backward(gy)
-        if gx0 is not None and type(gx0) is not ndarray:
-            gx0 = asarray(gx0)
-        if gx1 is not None and type(gx1) is not ndarray:
-            gx1 = asarray(gx1)
-        return [gx0, gx1] if wants == 2 else gx1 if wants else gx0
+        if wants < 2:
+            gxs = gxs[wants]
+            if type(gxs) is not ndarray:
+                gxs = asarray(gxs)
+        elif type(gxs[0]) is not ndarray or type(gxs[1]) is not ndarray:
+            gxs = asarray(gxs[0]), asarray(gxs[1])
+        if run.release:
+            self._sources = None
+            self.kept = ()
+            if self._links() is not None:
+                run.outlived.append(self._links)
+        return sources, gxs
+
+    def input_gradients(self, gys: list[Gradient], create_graph: bool) -> Any:
+        gxs = super().input_gradients(gys, create_graph)
+        return gxs if self.wants == 2 else gxs[self.wants]

@@ -57,11 +57,8 @@ class Add(Binary):
 
     forward = np.add
 
-    def grad0(self, gy: Any) -> Any:
-        return gy
-
-    def grad1(self, gy: Any) -> Any:
-        return gy
+    def backward(self, gy: Any) -> Any:
+        return gy, gy
 
 
 @implements(np.add)
@@ -78,11 +75,8 @@ class Sub(Binary):
 
     forward = np.subtract
 
-    def grad0(self, gy: Any) -> Any:
-        return gy
-
-    def grad1(self, gy: Any) -> Any:
-        return -gy
+    def backward(self, gy: Any) -> Any:
+        return gy, None if self.wants == 0 else -gy
 
 
 @implements(np.subtract)
@@ -93,7 +87,7 @@ def sub(x0: Operand, x1: Operand) -> Variable:
 
 def rsub(x0: Operand, x1: Operand) -> Variable:
     """x1 - x0. Source: step 22 of the book."""
-    return sub(x1, x0)
+    return Sub().apply(x1, x0)
 
 
 class Mul(Binary):
@@ -104,13 +98,9 @@ class Mul(Binary):
 
     forward = np.multiply
 
-    def grad0(self, gy: Any) -> Any:
-        _, x1 = self.kept
-        return gy * x1
-
-    def grad1(self, gy: Any) -> Any:
-        x0, _ = self.kept
-        return gy * x0
+    def backward(self, gy: Any) -> Any:
+        x0, x1 = self.kept
+        return None if x1 is None else gy * x1, None if x0 is None else gy * x0
 
 
 @implements(np.multiply)
@@ -144,7 +134,7 @@ def div(x0: Operand, x1: Operand) -> Variable:
 
 def rdiv(x0: Operand, x1: Operand) -> Variable:
     """x1 / x0. Source: step 22 of the book."""
-    return div(x1, x0)
+    return Div().apply(x1, x0)
 
 
 class Neg(Unary):
@@ -203,7 +193,7 @@ def pow(x0: Operand, x1: Operand) -> Variable:
 
 def rpow(x0: Operand, x1: Operand) -> Variable:
     """x1 ** x0."""
-    return pow(x1, x0)
+    return Pow().apply(x1, x0)
 
 
 class Square(Unary):

@@ -177,12 +177,12 @@ class Linear(Fitting, PerInput):
         x, W, b = arrays
         return np.shape(b) == y.shape[-1:] and x.dtype is W.dtype is b.dtype
 
-    def input_gradients(self, gy: Any, create_graph: bool) -> Any:
+    def input_gradients(self, gys: list[Any], create_graph: bool) -> Any:
         if create_graph or self._more is not None:
-            return super().input_gradients(gy, create_graph)
-        gxs = self.backward(gy)
+            return super().input_gradients(gys, create_graph)
+        gxs = self.backward(*gys)
         if gxs[2] is not None:
-            gxs[2] = sum_to_shape(gy, gy.shape[-1:])
+            gxs[2] = sum_to_shape(gxs[2], gxs[2].shape[-1:])
         return gxs
 
     def fitted(self, gx: Any, i: int, spec: Spec, create_graph: bool) -> Any:
