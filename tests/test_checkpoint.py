@@ -504,6 +504,7 @@ def drawing_functions() -> dict[str, Callable[[Variable], Variable]]:
         "replayed": lambda x: x * replayed().random(x.shape) * replayed(local).random(x.shape),
         "dropout": lambda x: nn.functional.dropout(x, 0.3),
         "dropouts": nn.Sequential(nn.Dropout(0.3), nn.Dropout(0.3)),
+        "nested dropout": lambda x: checkpoint(lambda x: nn.functional.dropout(x, 0.3), x),
         "nested": lambda x: checkpoint(lambda x: x * local.random(x.shape), x) * local.random(1),
     }
 

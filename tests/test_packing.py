@@ -265,6 +265,16 @@ def test_an_array_that_several_functions_keep_is_packed_once() -> None:
         z.backward()
 
 
+def test_what_was_taken_out_is_not_packed_again() -> None:
+    packer = Noted()
+    x = Variable(np.full(3, 0.5))
+    with using_config("packer", packer):
+        grad(ad.sin(ad.exp(x)), [x], create_graph=True)
+    packed = [a.tobytes() for a in packer.packed]
+    assert packed.count(np.exp(x.data).tobytes()) == 1
+    assert len(packed) > 1  # the gradients' own
+
+
 def test_of_views_the_memory_is_packed_that_they_show() -> None:
     packer = Noted()
     x = Variable(np.random.default_rng(0).normal(size=(1, 1, 20, 20)))
