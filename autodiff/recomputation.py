@@ -95,7 +95,7 @@ class Recomputation(Keeper):
         self._claims: dict[Value, tuple[Array, int]] = {}  # what is held, and for how many reasons
         self._given = 0  # the number of a value that stays for the rule that made it
         self._turns: list[Turn] = []  # of the pass that is under way, the last stage's first
-        self._at = 0  # the stage that was restored last
+        self._at = 0  # the stage that the pass has come to
         self._begin_stage(self.start)
 
     def _begin_stage(self, given: Value) -> None:
@@ -221,6 +221,7 @@ class Recomputation(Keeper):
             self._pass_on(end - 1)
         self._release(part, number)
         if end and not part.ready:
+            self._at = min(self._at, end)
             self._leave(end - 1)
             if end > 1 and not self._stays(end - 1):
                 self.let_go(end - 1)

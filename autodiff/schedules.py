@@ -84,7 +84,7 @@ class Plan:
         if budget > levels:  # so that the largest value is of whole parts
             largest = max(*chain.sizes, 1)
             self._unit = -(-largest // max(1, levels * largest // budget))
-            self._slack = budget // 4096
+            self._slack = budget // 10_000
         self.free = budget // self._unit
         n, parts = len(chain), self._parts
         self._sizes = [parts(size) for size in chain.sizes]
@@ -231,6 +231,7 @@ class Schedule:
 
     def __init__(self, chain: Chain, budget: int, cells: int = 2_000_000) -> None:
         self.chain, self.budget, self._cells = chain, budget, cells
+        self._slack = budget // 1000  # which the graph's own objects weigh more than
 
     @cached_property
     def plan(self) -> Plan:
@@ -279,7 +280,7 @@ class Schedule:
             if end in whole:
                 whole.discard(end)
                 free += chain.stage(end).inside
-                if chain.differentiating(end) > free:
+                if chain.differentiating(end) > free + self._slack:
                     return None
                 turns.append(Turn([], keeps=True))
                 given = False
@@ -303,7 +304,7 @@ class Schedule:
                 needed = on_way + chain.differentiating(end)
             else:
                 needed = chain.needed(start, end, list(chain.moving(start, end)), given)
-            if needed > free:
+            if needed > free + self._slack:
                 return None
             passed = chain.stage(end).reads_input and end - 1 > start and end <= (last or end)
             given = passed and chain.stage(end - 1).reads_result

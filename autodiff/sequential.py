@@ -19,7 +19,7 @@ from autodiff.keeping import BudgetError
 from autodiff.recomputation import Recomputation
 from autodiff.replay import buffer
 from autodiff.schedules import Schedule, Step, Turn
-from autodiff.variable import Operand, Variable, as_variable
+from autodiff.variable import Operand, Variable, as_constant
 
 Functions: TypeAlias = Iterable[Callable[[Any], Variable]]
 
@@ -313,7 +313,7 @@ def checkpoint_sequential(
     Raises BudgetError where a budget cannot be met.
     """
     stages = _checked(functions, segments, budget, result)
-    y = as_variable(x)
+    y = as_constant(x)
     if settings().recording is None:
         for function in stages:
             y = function(y)
