@@ -349,7 +349,7 @@ def test_an_optimizers_state_goes_with_its_parameter(collector_off: None) -> Non
         layer.W.grad = np.ones((2, 2), np.float32)
         optimizer.setup(layer)
         optimizer.update()
-    assert len(optimizer._v) == 1
+    assert len(optimizer._states) == 2  # of the last layer: its W and its b
 
 
 def test_a_step_leaves_no_cycle_in_the_modes_that_promise_it(collector_off: None) -> None:

@@ -338,6 +338,7 @@ class MLP(Layer):
     def forward(self, x: Any) -> Variable:
         *hidden, last = self.fc
         for layer in hidden:
-            x = self.activation(layer(x))
+            x = layer(x)  # and so the layer's input is gone when the activation is computed
+            x = self.activation(x)
         y: Variable = last(x)
         return y

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -18,17 +19,34 @@ class Optimizer:
     """Changes the parameters of a layer by their gradients. A subclass defines `update_one`.
 
     Hooks are called with all parameters that have a gradient, before these are used.
+    kept: how many arrays it keeps for each parameter.
     Source: step 46 of the book.
     """
+
+    kept: ClassVar[int] = 0
 
     def __init__(self) -> None:
         self.target: Layer | None = None
         self.hooks: list[Hook] = []
+        self._states: WeakKeyDictionary[Parameter, list[Array]] = WeakKeyDictionary()
 
     def setup(self, target: Layer) -> Optimizer:
-        """Say whose parameters to change; gives the optimizer itself."""
+        """Say whose parameters to change; gives the optimizer itself.
+
+        What it keeps for parameters that have data is made now, so that the first step of a
+        training needs as much memory as all others.
+        """
         self.target = target
+        for parameter in target.params():
+            if parameter.data is not None:
+                self.state(parameter)
         return self
+
+    def state(self, parameter: Parameter) -> list[Array]:
+        """The arrays that it keeps for a parameter, of zeros to begin with."""
+        if parameter not in self._states:
+            self._states[parameter] = [np.zeros_like(parameter.data) for _ in range(self.kept)]
+        return self._states[parameter]
 
     def add_hook(self, hook: Hook) -> None:
         """Have a hook called before each update, after those that are there."""
@@ -63,13 +81,14 @@ class SGD(Optimizer):
 class Momentum(Optimizer):
     """v = momentum v + g; p -= lr v. Source: step 46 of the book, where it is MomentumSGD."""
 
+    kept = 1
+
     def __init__(self, lr: float = 0.01, momentum: float = 0.9) -> None:
         super().__init__()
         self.lr, self.momentum = lr, momentum
-        self._v: WeakKeyDictionary[Parameter, Array] = WeakKeyDictionary()
 
     def update_one(self, parameter: Parameter, grad: Array) -> None:
-        v = self._v.setdefault(parameter, np.zeros_like(parameter.data))
+        (v,) = self.state(parameter)
         v *= self.momentum
         v += grad
         parameter.data -= self.lr * v
@@ -78,13 +97,14 @@ class Momentum(Optimizer):
 class AdaGrad(Optimizer):
     """h += g g; p -= lr g / (sqrt(h) + eps). Source: Duchi et al. 2011."""
 
+    kept = 1
+
     def __init__(self, lr: float = 0.001, eps: float = 1e-8) -> None:
         super().__init__()
         self.lr, self.eps = lr, eps
-        self._h: WeakKeyDictionary[Parameter, Array] = WeakKeyDictionary()
 
     def update_one(self, parameter: Parameter, grad: Array) -> None:
-        h = self._h.setdefault(parameter, np.zeros_like(parameter.data))
+        (h,) = self.state(parameter)
         h += grad * grad
         parameter.data -= self.lr * grad / (np.sqrt(h) + self.eps)
 
@@ -95,17 +115,17 @@ class Adam(Optimizer):
     Source: Kingma and Ba 2015, algorithm 1.
     """
 
+    kept = 2
+
     def __init__(
         self, alpha: float = 0.001, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8
     ) -> None:
         super().__init__()
         self.alpha, self.beta1, self.beta2, self.eps = alpha, beta1, beta2, eps
-        self._moments: WeakKeyDictionary[Parameter, tuple[Array, Array]] = WeakKeyDictionary()
         self._steps: WeakKeyDictionary[Parameter, int] = WeakKeyDictionary()
 
     def update_one(self, parameter: Parameter, grad: Array) -> None:
-        zeros = np.zeros_like
-        m, v = self._moments.setdefault(parameter, (zeros(parameter.data), zeros(parameter.data)))
+        m, v = self.state(parameter)
         t = self._steps[parameter] = self._steps.get(parameter, 0) + 1
         m += (1 - self.beta1) * (grad - m)
         v += (1 - self.beta2) * (grad * grad - v)

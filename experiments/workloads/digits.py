@@ -110,10 +110,10 @@ def training(
                 probe("forward")
                 results.setdefault("first_loss", checksum(loss.data))
                 if Config.enable_backprop:
-                    model.cleargrads()
                     loss.backward()
                     probe("backward")
                     optimizer.update()
+                    model.cleargrads()  # which the next forward has no use for
                     results["loss"] = checksum(loss.data)
                 probe("step")
         if Config.enable_backprop:
@@ -160,7 +160,7 @@ def losses_kept(
     rng: np.random.Generator,
     *,
     hidden: int = 128,
-    batch: int = 250,
+    batch: int = 500,
     rounds: int = 30,
     learning_rate: float = 0.1,
 ) -> Step:
@@ -180,10 +180,10 @@ def losses_kept(
             losses.append(loss)
             probe("forward")
             if Config.enable_backprop:
-                model.cleargrads()
                 loss.backward()
                 probe("backward")
                 optimizer.update()
+                model.cleargrads()  # which the next forward has no use for
             probe("step")
         results = {"first_loss": checksum(losses[0].data)}
         return results | {"loss": checksum(loss.data)} if Config.enable_backprop else results
