@@ -78,6 +78,7 @@ def sum_to_shape(x: Any, shape: tuple[int, ...]) -> Any:
     return np.sum(x, axis=stretched, keepdims=True) if stretched else x
 
 
+PLAIN = frozenset((np.ndarray, int, float))
 SMALL = 128  # elements: up to so many, NumPy makes a new array faster than it writes to a given one
 
 
@@ -87,7 +88,7 @@ def times(gx: Any, factor: Any) -> Any:
     So a rule needs no array beside its result, whether NumPy reuses temporaries of that size or
     not. On Variables it is the product.
     """
-    if gx.size > SMALL and type(gx) is np.ndarray:
+    if gx.size > SMALL and type(gx) is np.ndarray and type(factor) in PLAIN:
         gx *= factor
         return gx
     return gx * factor
@@ -98,6 +99,13 @@ def taken_from(x: Any, gx: Any) -> Any:
     if gx.size > SMALL and type(gx) is np.ndarray:
         return np.subtract(x, gx, out=gx)
     return x - gx
+
+
+def turned(function: Any, gx: Any) -> Any:
+    """What a function of NumPy's makes of gx, likewise in the memory of gx."""
+    if gx.size > SMALL and type(gx) is np.ndarray:
+        return function(gx, out=gx)
+    return function(gx)
 
 
 _box = [np.empty(0)]

@@ -665,6 +665,7 @@ FAMILIES = {
     Fitting,
     PerInput,
     R.Reduction,
+    E.Choice,
     R.Extreme,
     S.Indexed,
     W.Sliding,

@@ -317,6 +317,40 @@ def test_lean_reaches_the_floor_of_chains_that_save_outputs(
         assert length + 3 <= peak < length + 3 + slack
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("operation", "operands", "beside"),
+    [
+        (lambda x: x**3, 1, 0),
+        (ad.relu, 1, 0),
+        (ad.abs, 1, 0),
+        (lambda x: ad.pow(x, 2), 1, 0),
+        (ad.div, 2, 0),
+        (ad.maximum, 2, 0.25),  # two masks
+        (ad.minimum, 2, 0.25),
+        (ad.mean_squared_error, 2, 0),
+        (ad.logsumexp, 1, 0),
+        (ad.log_softmax, 1, 0),
+    ],
+    ids=["cube", "relu", "abs", "square", "div", "maximum", "minimum", "mse", "lse", "log_softmax"],
+)
+def test_a_rule_needs_no_array_beside_its_gradients_at_any_size(
+    operation: Callable[..., Variable], operands: int, beside: float, size: int
+) -> None:
+    """What NumPy casts goes through a buffer of 64 KiB, which does not grow with the arrays."""
+    xs = [Variable(np.linspace(0.1, 0.9, size)) for _ in range(operands)]
+    with using_mode("lean"), traced() as bytes_now:
+        y = operation(*xs)
+        function, gy = y.creator, np.ones(y.shape)
+        assert function is not None
+        function.backward(gy)
+        before = bytes_now()
+        tracemalloc.reset_peak()
+        function.backward(gy)
+        peak = tracemalloc.get_traced_memory()[1] - before
+    assert peak <= (operands + beside) * 8 * size + (70_000 if beside else 4_000)
+
+
 @pytest.mark.parametrize("length", [1, 10, 50])
 def test_a_chain_that_saves_nothing_needs_no_more_arrays_for_more_operations(length: int) -> None:
     """x0, the result and two gradients; less while the result is not held."""

@@ -166,9 +166,13 @@ class Pow(Binary):
 
     def grad0(self, gy: Any) -> Any:
         x0, x1, _ = self.kept
-        if type(x1) in NUMBERS:
-            return times(gy * (x0 if x1 == 2 else x0 ** (x1 - 1 if x1 else 1)), x1)
-        return times(gy * x0 ** _lowered(x0, x1, gy.dtype), x1)
+        if type(x1) not in NUMBERS:
+            slope = x0 ** _lowered(x0, x1, gy.dtype)
+        elif x1 == 2:
+            return times(gy * x0, 2)
+        else:
+            slope = x0 ** (x1 - 1 if x1 else 1)
+        return times(times(slope, gy) if slope.dtype == gy.dtype else gy * slope, x1)
 
     def grad1(self, gy: Any) -> Any:
         x0, _, y = self.kept
@@ -409,7 +413,8 @@ class LeakyReLU(Unary):
         self.slope = slope
 
     def forward(self, x: Any) -> Any:
-        return np.where(x > 0, x, self.slope * x)
+        y = np.asarray(self.slope * x)
+        return (np.maximum if self.slope <= 1 else np.minimum)(x, y, out=y)
 
     def backward(self, gy: Any) -> Any:
         return np.where(self.kept > 0, gy, self.slope * gy)
@@ -420,8 +425,24 @@ def leaky_relu(x: Operand, slope: float = 0.2) -> Variable:
     return LeakyReLU(slope).apply(x)
 
 
-class Maximum(Binary):
-    """y = max(x0, x1).  The larger has gradient 1, each of two equals 1/2."""
+class Choice(Binary):
+    """The larger or smaller of two.  That one has gradient 1, each of two equals 1/2."""
+
+    __slots__ = ()
+    reads = ((0, 1), (0, 1))
+
+    forward: Any
+
+    def share(self, chosen: Any, gy: Any) -> Any:
+        """What of gy goes where an operand is the chosen one."""
+        x0, x1 = self.kept
+        part = np.multiply(np.equal(x0, x1), gy.dtype.type(0.5))
+        part += chosen
+        return times(part, gy)
+
+
+class Maximum(Choice):
+    """y = max(x0, x1)."""
 
     __slots__ = ()
     reads = ((0, 1), (0, 1))
@@ -430,11 +451,11 @@ class Maximum(Binary):
 
     def grad0(self, gy: Any) -> Any:
         x0, x1 = self.kept
-        return np.where(np.equal(x0, x1), 0.5 * gy, gy * np.greater(x0, x1))
+        return self.share(np.greater(x0, x1), gy)
 
     def grad1(self, gy: Any) -> Any:
         x0, x1 = self.kept
-        return np.where(np.equal(x0, x1), 0.5 * gy, gy * np.less(x0, x1))
+        return self.share(np.less(x0, x1), gy)
 
 
 @implements(np.maximum)
@@ -443,8 +464,8 @@ def maximum(x0: Operand, x1: Operand) -> Variable:
     return Maximum().apply(x0, x1)
 
 
-class Minimum(Binary):
-    """y = min(x0, x1).  The smaller has gradient 1, each of two equals 1/2."""
+class Minimum(Choice):
+    """y = min(x0, x1)."""
 
     __slots__ = ()
     reads = ((0, 1), (0, 1))
@@ -453,11 +474,11 @@ class Minimum(Binary):
 
     def grad0(self, gy: Any) -> Any:
         x0, x1 = self.kept
-        return np.where(np.equal(x0, x1), 0.5 * gy, gy * np.less(x0, x1))
+        return self.share(np.less(x0, x1), gy)
 
     def grad1(self, gy: Any) -> Any:
         x0, x1 = self.kept
-        return np.where(np.equal(x0, x1), 0.5 * gy, gy * np.greater(x0, x1))
+        return self.share(np.greater(x0, x1), gy)
 
 
 @implements(np.minimum)

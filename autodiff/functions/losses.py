@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.arrays import Array
+from autodiff.arrays import Array, times, turned
 from autodiff.functions.arity import Binary, Unary
 from autodiff.functions.fitting import Fitting
 from autodiff.functions.per_input import PerInput
@@ -32,7 +32,7 @@ class Softmax(Unary):
 
     def forward(self, x: Any) -> Any:
         x = _floats(x)
-        y = np.exp(x - x.max(axis=self.axis, keepdims=True))
+        y = turned(np.exp, x - x.max(axis=self.axis, keepdims=True))
         y /= y.sum(axis=self.axis, keepdims=True)
         return y
 
@@ -91,7 +91,7 @@ class CrossEntropy(Fitting, Binary):
         t = self.kept
         gx = np.zeros(self.shape, gy.dtype)
         gx[np.arange(len(t)), t.data if isinstance(t, Variable) else t] = -1 / len(t)
-        return gx * gy
+        return times(gx, gy)
 
     def fits(self, arrays: Sequence[Any], y: Array) -> bool:
         return arrays[0].dtype is y.dtype
@@ -128,7 +128,7 @@ class MeanSquaredError(PerInput):
     def forward(self, x0: Any, x1: Any) -> Any:
         if np.shape(x0) != np.shape(x1):
             raise ValueError("the two have one shape; broadcast would pair each with every other")
-        return np.mean(np.square(_difference(x0, x1)))
+        return np.mean(turned(np.square, _difference(x0, x1)))
 
     def grad0(self, gy: Any) -> Any:
         x0, x1 = self.kept

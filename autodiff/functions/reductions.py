@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from autodiff.arrays import gradient_dtype
+from autodiff.arrays import gradient_dtype, turned
 from autodiff.functions.numpy_protocol import implements
 from autodiff.graph import Function
 from autodiff.variable import Operand, Variable
@@ -168,12 +168,13 @@ class LogSumExp(Reduction):
         top = np.max(x, axis=self.axis, keepdims=True, initial=-np.inf)
         top = np.where(np.isfinite(top), top, 0)
         with np.errstate(divide="ignore"):  # log 0 is -inf, and right
-            y = np.log(np.sum(np.exp(x - top), axis=self.axis, keepdims=True)) + top
+            parts = turned(np.exp, np.asarray(x - top))
+            y = np.log(np.sum(parts, axis=self.axis, keepdims=True)) + top
         return y if self.keepdims else np.squeeze(y, axis=self.axis)
 
     def backward(self, gy: Any) -> Any:
         x, y = self.kept
-        gx = np.exp(x - self.expanded(y))
+        gx = turned(np.exp, x - self.expanded(y))
         gx *= self.expanded(gy)
         return gx
 
