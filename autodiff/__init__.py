@@ -15,6 +15,7 @@ memory      MemoryMode, MODES: what the graph keeps alive, until when
 config      Config, using_config, using_mode, no_grad: what is in force
 functions   every operation, from abs to where; NumPy's functions on Variables are these, too
 checkpoint  recompute a part of the graph instead of keeping it
+budget      using_config("budget", BYTES): drop what is kept, and compute it again
 draws       the random numbers of such a part, drawn again
 packing     Packer: in what form kept arrays stand between forward and backward
 packers     Half, Compressed, Disk
@@ -24,6 +25,7 @@ arrays      what the engine asks of plain arrays
 nn          layers, optimizers, data: import it by its own name
 """
 
+import autodiff.budget  # noqa: F401  # which enters itself in the settings
 from autodiff.arrays import as_array
 from autodiff.checkpoint import checkpoint, recomputing, replayed
 from autodiff.config import Config, no_grad, test_mode, using_config, using_mode

@@ -1,0 +1,315 @@
+"""A budget: what the arrays of graphs may come to in bytes, kept ones being computed again.
+
+A Pool, the keeper of one `with using_config("budget", BYTES)`, counts every array that its graphs
+touch. Before one is made it drops kept arrays until there is room; a rule that reads one that was
+dropped has it computed again, from the nearest arrays that are there.
+Source: Kirisame et al. 2021 (Dynamic Tensor Rematerialization, arXiv 2006.09616).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from autodiff.arrays import Array, gradient_spec
+from autodiff.config import KEEPERS, settings
+from autodiff.eviction import Application, Reading, alone_in_holding, depth, holder, lasts
+from autodiff.footprint import buffer_of, footprint_of
+from autodiff.gradients import Scattered
+from autodiff.graph import Function, alone
+from autodiff.keeping import BudgetError, Keeper, Kept
+from autodiff.ledger import Ledger, owner
+from autodiff.values import Making, Value, values_kept
+from autodiff.variable import Variable
+
+GIVEN, RESULTS, GRADIENTS = "leaves and constants", "results", "gradients"
+ADVICE = (
+    "give a larger budget, take a smaller batch, hold fewer results, or use checkpoint_sequential, "
+    "which plans ahead"
+)
+
+
+class Pool(Keeper):
+    """What the graphs of one budget hold.
+
+    ledger: what stands, which is shared with the budgets that this one is nested in.
+    """
+
+    __slots__ = ("budget", "ledger", "_held", "_passing", "_now", "__weakref__")
+
+    def __init__(self, budget: int, ledger: Ledger) -> None:
+        self.budget = budget
+        self.ledger = ledger
+        # What may be dropped, in the order in which it was first held: so runs repeat exactly.
+        self._held: WeakValueDictionary[int, Value] = WeakValueDictionary()
+        self._passing: deque[Value] = deque()  # what no rule reads, computed on the way to others
+        self._now = 0  # counts operations and rules
+
+    # While a graph is recorded --------------------------------------------------------------------
+
+    def prepare(self, function: Function, arrays: Sequence[Any]) -> None:
+        self._now += 1
+        for x in arrays:
+            if isinstance(x, np.ndarray):
+                self.ledger.met(x, GIVEN)
+        self.clear(footprint_of(function).of_forward(function, arrays), type(function).__name__)
+
+    def constants(self, results: Sequence[Array]) -> None:
+        self.count(results, RESULTS, "an operation")
+
+    def keep(self, function: Function, arrays: Sequence[Any], results: Sequence[Array]) -> None:
+        values = values_kept(function, arrays, results)
+        making = function.making
+        assert making is not None
+        for x, array in zip(making.inputs, arrays, strict=True):
+            if isinstance(x, Value) and lasts(x):
+                x.hold(array)
+        footprint = footprint_of(function)
+        making.note = _application(making, arrays, results)
+        read = [self._read(x) for x in dict.fromkeys(values) if isinstance(x, Value)]
+        of_inputs = [
+            None if source is None else gradient_spec(x)
+            for source, x in zip(function.sources, arrays, strict=True)
+        ]
+        of_outputs = [gradient_spec(y) for y in results]
+        room = footprint.of_rule(function, arrays, of_inputs, of_outputs)
+        name = type(function).__name__
+        function.kept = Budgeted(self, values, [x for x in read if x is not None], room, name)
+        self.count(results, RESULTS, name)
+
+    def _read(self, value: Value) -> Value | None:
+        """Hold what a rule will read; the Value that is held for it, None where one lasts."""
+        held = holder(value)
+        array = held.found()
+        if array is None:  # the view that was given is all that there is of it
+            held, array = value, value.found()
+        if lasts(held):
+            return None
+        assert array is not None
+        held.readers += 1
+        self._hold(held, array)
+        return held
+
+    def _hold(self, value: Value, array: Array) -> None:
+        if value.note is None:
+            value.note = Reading(value, owner(array).nbytes, self._now)
+        if value.held is not array:
+            value.hold(array)
+            value.note.comes(self._now)
+        value.note.used = self._now
+        self._held[value.note.number] = value
+
+    # Room -----------------------------------------------------------------------------------------
+
+    def make_room(self, size: int) -> None:
+        self.clear(size, "the backward pass")
+
+    def made(self, array: Array) -> None:
+        self.count((array,), GRADIENTS, "the backward pass")
+
+    def count(self, arrays: Iterable[Array], role: str, who: str) -> None:
+        """Count what was made; raise BudgetError where it was more than was foreseen."""
+        for array in arrays:
+            self.ledger.met(array, role)
+        if self.ledger.standing > self.budget:
+            raise self._error(0, who)
+
+    def clear(self, size: int, who: str) -> None:
+        """Drop arrays until so many bytes more may stand; raise BudgetError where they cannot."""
+        while self.ledger.standing + size > self.budget:
+            if self._passing:
+                _drop_unread(self._passing.popleft())
+                continue
+            value = self._cheapest()
+            if value is None:
+                raise self._error(size, who)
+            value.drop()
+            value.note.goes()
+            del self._held[value.note.number]
+
+    def _cheapest(self) -> Value | None:
+        """That which costs least to miss, of those whose memory would be free."""
+        best, least = None, 0.0
+        for value in self._held.values():
+            if alone_in_holding(value):
+                price = value.note.price(self._now)
+                if best is None or price < least:
+                    best, least = value, price
+        return best
+
+    def _error(self, size: int, who: str) -> BudgetError:
+        roles = sorted(self.ledger.by_role().items())
+        standing = [f"{count} of {role}" for role, count in roles if count]
+        return BudgetError(
+            self.budget,
+            self.ledger.standing + size,
+            f"{who} needs {size} bytes, which beside those that cannot be dropped now "
+            f"({', '.join(standing) or 'none'})",
+            ADVICE,
+        )
+
+    # While rules run ------------------------------------------------------------------------------
+
+    def forget(self, value: Value) -> None:
+        """No rule reads it any more."""
+        self._held.pop(value.note.number, None)
+
+    def tick(self) -> None:
+        self._now += 1
+
+    def arrays_of(self, values: Sequence[Any]) -> list[Any]:
+        """The arrays of Values, at the same time; what is no Value as it is."""
+        frames = [Frame(values)]
+        try:
+            while True:
+                frame = frames[-1]
+                missing = frame.gather(self._now)
+                if missing is not None:
+                    assert missing.making is not None
+                    frames.append(Frame(missing.making.inputs, missing.making, missing.number))
+                elif frame.making is None:
+                    return frame.arrays
+                else:
+                    frames.pop()
+                    frames[-1].take(self._again(frame.making, frame.arrays)[frame.number])
+        finally:
+            while self._passing:
+                _drop_unread(self._passing.popleft())
+
+    def _again(self, making: Making, arrays: list[Any]) -> Sequence[Array]:
+        """Repeat an application, and hold what it gives."""
+        operation = making.operation
+        self._now += 1
+        name = type(operation).__name__
+        self.clear(footprint_of(operation).of_forward(operation, arrays), f"{name}, again,")
+        results = operation.results(arrays)
+        self.count(results, RESULTS, name)
+        for value, array in zip(making.outputs(), results, strict=True):
+            if value is None:
+                continue
+            if value.readers:
+                self._hold(value, array)
+            else:
+                value.hold(array)
+                self._passing.append(value)
+        return results
+
+
+class Budgeted(Kept):
+    """What a Function keeps, as Values, of which some may be gone.
+
+    read: those in whose memory they lie. room: the bytes that the rule allocates.
+    """
+
+    __slots__ = ("pool", "values", "read", "room", "name")
+
+    def __init__(
+        self, pool: Pool, values: tuple[Any, ...], read: list[Value], room: int, name: str
+    ) -> None:
+        self.pool, self.values, self.read, self.room, self.name = pool, values, read, room, name
+
+    @property
+    def keeper(self) -> Pool:  # type: ignore[override]
+        return self.pool
+
+    def arrays(self) -> Any:
+        return alone(tuple(self.pool.arrays_of(self.values)))
+
+    def begin(self, gy: Any) -> Any:
+        pool = self.pool
+        pool.tick()
+        pool.count(_arrays_in(gy), GRADIENTS, self.name)
+        arrays = self.arrays()
+        if not isinstance(gy, Variable):  # else the rule's operations ask for themselves
+            buffer = buffer_of(gy) if self.room else 0
+            pool.clear(self.room + buffer, f"the rule of {self.name}")
+        return arrays
+
+    def end(self, gxs: Any) -> None:
+        self.pool.count(_arrays_in(gxs), GRADIENTS, f"the rule of {self.name}")
+
+    def let_go(self) -> None:
+        for value in self.read:
+            value.readers -= 1
+            if not value.readers:
+                value.drop()
+                value.note.comes(0)
+                self.pool.forget(value)
+
+
+class Frame:
+    """An application that is to be repeated, and the arrays for it that are here already.
+
+    The input that is farthest from the leaves is got first: so nothing waits for it meanwhile.
+    """
+
+    __slots__ = ("making", "number", "inputs", "arrays", "_order")
+
+    def __init__(
+        self, inputs: Sequence[Any], making: Making | None = None, number: int = 0
+    ) -> None:
+        self.inputs, self.making, self.number = inputs, making, number
+        self.arrays = list(inputs)
+        self._order = [i for i, x in enumerate(inputs) if isinstance(x, Value)]
+        if len(self._order) > 1:
+            self._order.sort(key=lambda i: depth(inputs[i]))
+
+    def gather(self, now: int) -> Value | None:
+        """Take the arrays that anybody has; the first Value of which nobody has it."""
+        while self._order:
+            value = self.inputs[self._order[-1]]
+            array = value.found()
+            if array is None:
+                return value  # type: ignore[no-any-return]
+            if value.note is not None:
+                value.note.used = now
+            self.take(array)
+        return None
+
+    def take(self, array: Array) -> None:
+        self.arrays[self._order.pop()] = array
+
+
+def _application(making: Making, arrays: Sequence[Any], results: Sequence[Array]) -> Application:
+    deep = 1 + max([depth(x) for x in making.inputs if isinstance(x, Value)], default=0)
+    for position, x in enumerate(arrays):
+        if isinstance(x, np.ndarray) and any(y is x or owner(y) is owner(x) for y in results):
+            return Application(0, deep, position)
+    operation = making.operation
+    size = sum([y.nbytes for y in results])
+    return Application(footprint_of(operation).work_of(operation, arrays, size), deep, None)
+
+
+def _drop_unread(value: Value) -> None:
+    if not value.readers:
+        value.drop()
+
+
+def _arrays_in(gradients: Any) -> Iterable[Array]:
+    """The arrays of what a rule is given or gives."""
+    for x in gradients if isinstance(gradients, list) else (gradients,):
+        if isinstance(x, np.ndarray):
+            yield x
+        elif isinstance(x, Variable):
+            yield x.data
+        elif isinstance(x, Scattered):
+            yield x.gy
+
+
+def _pool(budget: Any) -> Pool:
+    """A new pool, within that of the budget in force."""
+    if isinstance(budget, bool) or not isinstance(budget, (int, np.integer)):
+        raise TypeError(
+            f"budget = {budget!r}: a whole number of bytes, or None, not {type(budget).__name__}"
+        )
+    if budget <= 0:
+        raise ValueError(f"budget = {budget!r}: a number of bytes above 0, or None for no budget")
+    outer = settings().keeper
+    return Pool(int(budget), outer.ledger if isinstance(outer, Pool) else Ledger())
+
+
+KEEPERS["budget"] = _pool
