@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from math import comb, inf
+from math import comb, gcd, inf
 from typing import Literal, NamedTuple, TypeAlias
 
 Saves: TypeAlias = Literal["input", "output"]  # what the rule of a chain's operation reads
@@ -142,6 +142,7 @@ class Layers:
         self.weights = weights
         self._costs: dict[tuple[int, int, int], float] = {}
         self._left = [*accumulate(reversed(weights)), 0]  # by gradients of weights, of the last n
+        self.grain = gcd(*values, *weights)  # no budget between two multiples of it makes another
 
     @property
     def length(self) -> int:
@@ -154,7 +155,7 @@ class Layers:
         Of schedules that hold on to what they hold until backward has come to it, which for layers
         of different sizes is not always the best of all. None where there is no such schedule.
         """
-        free = budget - self.values[0] - sum(self.weights)
+        free = budget // self.grain * self.grain - self.values[0] - sum(self.weights)
         least = self._forward(0, free)
         return None if least == inf else int(least) + self.length
 
@@ -163,11 +164,14 @@ class Layers:
         n = len(self.weights)
         if self._most(held, n, 0) > free or 3 * self.values[n] > free:
             return inf
-        nexts = (
-            self._forward(value, free - self.values[value]) + self._before(held, value, free)
-            for value in range(held + 1, n)
-        )
-        return min([self._backward(held, n, free), *nexts])
+        best = self._backward(held, n, free)
+        for value in range(held + 1, n):
+            if best == 0:
+                break
+            after = self._forward(value, free - self.values[value])
+            if after < best:
+                best = min(best, after + self._before(held, value, free))
+        return best
 
     def _backward(self, held: int, layer: int, free: int) -> float:
         """What is computed again by the rules of a layer's product and of all layers before it.
@@ -184,9 +188,9 @@ class Layers:
         if layer == held + 1:
             made = (self.values[held] if held else 0) + self._standing(layer)
             return 0.0 if waiting + made <= free else inf
-        best = inf
+        best, once = inf, 2 * (layer - 1 - held)  # each value between is computed again at least
         for value in range(held + 1, layer):
-            if self._most(held, value, waiting + self._standing(layer + 1)) > free:
+            if best == once or self._most(held, value, waiting + self._standing(layer + 1)) > free:
                 break
             after = self._backward(value, layer, free - self.values[value])
             again = 2 * (value - held) + after

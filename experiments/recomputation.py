@@ -176,11 +176,13 @@ class LayersTheory:
     def _first(self, evaluations: float) -> int:
         """The least peak from which on so many evaluations do."""
 
+        peaks = range(0, self._most, self._layers.grain)
+
         def does(peak: int) -> bool:
             found = self.evaluations(peak)
             return found is not None and found <= evaluations
 
-        return bisect_left(range(self._most), True, key=does)
+        return peaks[bisect_left(peaks, True, key=does)]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from experiments.recomputation import graphs
 from experiments.report.blocks import Chart, Section, Text
 from experiments.report.sections.order import sections
 from experiments.report.sections.recomputation import TITLE, recomputation
+from experiments.report.wording.answers import answers
 from experiments.report.wording.recomputing import (
     against_theory,
     budgets_kept,
@@ -185,6 +186,12 @@ def test_gradients_that_are_not_the_same_are_named(sweep) -> None:
     found = graphs(sweep)
     assert "but for `half` (sums up to 1.0e-04 off)" in same_gradients(found)
     assert "All 1 gave" in same_gradients(found[1:])
+
+
+def test_the_study_s_question_is_answered(sweep) -> None:
+    [answer] = answers(sweep)
+    assert answer.study == "recomputation"
+    assert [sentence.split()[0] for sentence in answer.sentences] == ["Of", "Of", "Half"]
 
 
 # In the report

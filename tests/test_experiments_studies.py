@@ -19,7 +19,16 @@ from experiments.trial import COLLECTOR_PHASES, Trial
 from experiments.workloads import WORKLOADS
 
 TIMERS = ("clock", "collector")
-NAMES = ["ladder", "collector", "cycles", "networks", "no_grad", "pythons", "retain_grad"]
+NAMES = [
+    "ladder",
+    "collector",
+    "cycles",
+    "networks",
+    "no_grad",
+    "pythons",
+    "recomputation",
+    "retain_grad",
+]
 
 
 @pytest.fixture(params=NAMES)
@@ -59,8 +68,9 @@ def test_the_ladder_is_every_mode_on_each_workload_with_every_instrument() -> No
     assert {t.collector for t in trials if t.instrument == "collector"} == {"on"}
 
 
-def test_every_workload_has_its_place_in_the_ladder_or_among_the_networks() -> None:
-    places = [*studies()["ladder"].workloads, *studies()["networks"].workloads]
+def test_every_workload_has_its_place_in_one_study_of_the_ladder_of_networks_or_of_buying() -> None:
+    names = ("ladder", "networks", "recomputation")
+    places = [workload for name in names for workload in studies()[name].workloads]
     assert sorted(places) == sorted(WORKLOADS)
 
 
@@ -76,13 +86,16 @@ def test_trials_are_the_product_and_no_two_are_alike(study: Study) -> None:
     trials = study.trials()
     assert len(set(keys(trials))) == len(trials)
     by_instrument = Counter((t.instrument, t.collector) for t in trials)
-    arms = len(study.workloads) * len(study.modes)
     for (instrument, collector), n in by_instrument.items():
-        repeats = n / arms
+        arms = {
+            arm(t).key for t in trials if (t.instrument, t.collector) == (instrument, collector)
+        }
+        repeats = n / len(arms)
         if instrument in READ_PEAKS and collector == "on":
             assert repeats == COLLECTOR_PHASES
         else:
-            assert repeats >= 5 if instrument in TIMERS else repeats in (1, 2, 3)
+            often = study.repeats.get(instrument, 5)
+            assert repeats >= often if instrument in TIMERS else repeats in (1, 2, 3)
 
 
 def test_with_the_collector_on_a_peak_is_read_in_each_of_its_phases_but_where_told_otherwise() -> (
@@ -109,7 +122,8 @@ def test_every_repeat_is_whole_before_the_next_begins(study: Study) -> None:
 def test_the_order_is_the_same_in_every_run_and_mixes_the_modes(study: Study) -> None:
     trials = study.trials()
     assert keys(trials) == keys(study.trials())
-    changes = sum(a.mode != b.mode for a, b in itertools.pairwise(trials))
+    what = [(t.mode, t.parameters) if study.sweep else t.mode for t in trials]
+    changes = sum(a != b for a, b in itertools.pairwise(what))
     assert changes > len(trials) / 4
 
 
@@ -123,7 +137,9 @@ def test_quick_is_fewer_trials_on_smaller_workloads(study: Study) -> None:
     assert {t.repeat for t in quick if t.collector == "off"} == {0}
     assert {(t.workload, t.mode) for t in quick} == {(t.workload, t.mode) for t in study.trials()}
     for trial in quick:
-        assert trial.parameters.items() >= WORKLOADS[trial.workload].quick.items()
+        swept = {name for point in study.quick_sweep.get(trial.workload, ()) for name in point}
+        smaller = {k: v for k, v in WORKLOADS[trial.workload].quick.items() if k not in swept}
+        assert trial.parameters.items() >= smaller.items()
 
 
 def test_what_is_given_replaces_the_study_s_own() -> None:
@@ -151,6 +167,7 @@ SWEEP = Study(
     parameters={"chain": {"size": 7}},
     sweep={"chain": [{}, {"length": 3}, {"length": 4}, {"length": 50}]},
     quick_sweep={"chain": [{"length": 2}]},
+    at_first=("objects",),
     repeats={"clock": 3},
 )
 
@@ -171,6 +188,12 @@ def test_a_quick_sweep_has_points_of_its_own_and_what_is_given_goes_before_both(
         workloads=["chain"], modes=["lean"], instruments=["clock"], repeats=1, parameters=given
     )
     assert only.parameters["length"] == 9
+
+
+def test_an_instrument_may_look_at_the_first_point_alone() -> None:
+    trials = SWEEP.trials(modes=["lean"], instruments=["objects"])
+    found = {(t.workload, t.parameters.get("length")) for t in trials}
+    assert (len(trials), found) == (2, {("chain", 50), ("funnel", None)})
 
 
 def test_a_study_may_repeat_an_instrument_less_often_than_others_do() -> None:

@@ -31,6 +31,10 @@ ROWS: list[tuple[str, dict[str, Value], int]] = [
     ("chain", {"kind": "sin", "length": 5, "size": 7}, 1),
     ("chain", {"kind": "sqrt", "length": 5, "size": 7}, 1),
     ("chain", {"kind": "tanh", "length": 5, "size": 7}, 1),
+    ("deep_chain", {"kind": "sin", "length": 5, "size": 7}, 1),
+    ("deep_chain", {"kind": "tanh", "length": 5, "size": 7}, 1),
+    ("uneven_layers", {"widths": "2-1-3", "unit": 2, "batch": 5}, 1),
+    ("long_skips", {"depth": 3, "size": 7}, 1),
     ("funnel", {"size": 64, "stages": 4}, 1),
     ("goldstein_price", {"rounds": 3}, 3),
     ("inference", {"hidden": 8, "layers": 2, "batch": 600, "rounds": 2}, 6),
@@ -102,6 +106,54 @@ def test_only_strong_references_leave_something_to_the_collector(
     ran(name, parameters, mode)
     leaves = LEAVES.get(name, lambda mode: mode.output_refs == "strong")
     assert (graph_objects() > before) == leaves(MODES[mode])
+
+
+BOUGHT: list[tuple[str, dict[str, Value]]] = [
+    *(
+        ("deep_chain", {"kind": kind, "length": 12, "size": 70, **how})
+        for kind in ("sin", "tanh")
+        for how in (
+            {"recompute": "segments", "segments": 3},
+            {"recompute": "binomial", "arrays": 8},
+            {"recompute": "budget", "arrays": 12},
+            {"packer": "compressed"},
+            {"packer": "disk"},
+        )
+    ),
+    ("uneven_layers", {"batch": 64, "recompute": "segments", "segments": 3}),
+    ("uneven_layers", {"batch": 64, "recompute": "binomial", "budget": 2_200_000}),
+    ("uneven_layers", {"batch": 64, "recompute": "budget", "budget": 2_200_000}),
+    ("uneven_layers", {"batch": 64, "packer": "compressed"}),
+    ("long_skips", {"depth": 5, "size": 70, "recompute": "budget", "arrays": 10}),
+    ("long_skips", {"depth": 5, "size": 70, "packer": "disk"}),
+]
+
+
+@pytest.mark.parametrize(("name", "parameters"), BOUGHT)
+def test_however_memory_is_bought_the_same_is_computed_to_the_last_bit(
+    collector_off: None, name: str, parameters: Mapping[str, Value]
+) -> None:
+    plain = {k: v for k, v in parameters.items() if k not in ("recompute", "packer")}
+    expected, phases = ran(name, plain, "lean")
+    before = graph_objects()
+    assert ran(name, parameters, "lean") == (expected, phases)
+    assert graph_objects() == before
+
+
+def test_half_precision_computes_nearly_the_same() -> None:
+    exact, _ = ran("deep_chain", {"length": 5}, "lean")
+    found, _ = ran("deep_chain", {"length": 5, "packer": "half"}, "lean")
+    assert found["gradients_sum"] == pytest.approx(exact["gradients_sum"], rel=1e-3)
+    assert found["gradients_sum"] != exact["gradients_sum"]
+
+
+@pytest.mark.parametrize("recompute", ["binomial", "budget"])
+def test_a_budget_that_cannot_be_met_is_what_the_trial_finds(recompute: str) -> None:
+    parameters = {"length": 9, "size": 700, "recompute": recompute, "arrays": 2}
+    results, phases = ran("deep_chain", parameters, "lean")
+    assert results["refused"] == 1.0
+    assert results["least_bytes"] > 2 * 700 * 8
+    assert phases[-1] == "step"
 
 
 def traced(name: str, mode: str, parameters: Mapping[str, Value]) -> tuple[int, int]:

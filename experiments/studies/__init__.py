@@ -64,6 +64,7 @@ class Study:
     sweep: Mapping[str, Points] = field(default_factory=dict)  # of workloads that have several
     quick_sweep: Mapping[str, Points] = field(default_factory=dict)
     repeats: Mapping[str, int] = field(default_factory=dict)  # where not as many as elsewhere
+    at_first: Sequence[str] = ()  # instruments that look at the first point of each sweep alone
 
     def trials(
         self,
@@ -89,11 +90,11 @@ class Study:
                 repeat=repeat,
             )
             for workload in workloads or self.workloads
-            for point, mode, instrument in itertools.product(
-                self._points(workload, given.get(workload, {}), quick),
-                modes or self.modes,
-                instruments or self.instruments,
+            for number, point in enumerate(self._points(workload, given.get(workload, {}), quick))
+            for mode, instrument in itertools.product(
+                modes or self.modes, instruments or self.instruments
             )
+            if number == 0 or instrument not in self.at_first
             for collector in collectors or self.instruments.get(instrument, ("off",))
             for repeat in range(repeats or self._repeats(instrument, collector, quick))
         ]

@@ -55,6 +55,8 @@ class Workload:
         choices = get_args(hint) if get_origin(hint) is Literal else ()
         if hint is bool:
             return _read_bool(text)
+        if hint is str:
+            return text
         if choices:
             if text not in choices:
                 raise ValueError(f"one of {', '.join(choices)} is needed, not {text!r}")

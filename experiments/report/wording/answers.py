@@ -23,6 +23,7 @@ from experiments.estimates import (
     ratio,
 )
 from experiments.report.sections import script
+from experiments.report.wording import recomputing
 from experiments.report.wording.accuracy import UNCALIBRATED, Calibrations
 from experiments.report.wording.pythons import (
     cycles_apart,
@@ -427,6 +428,7 @@ PYTHONS = Asked(
     everywhere=True,
 )
 SCRIPT = Asked(script.QUESTION, script.SENTENCES)
+RECOMPUTATION = Asked(recomputing.QUESTION, recomputing.SENTENCES)
 ASKED = {
     "ladder": LADDER,
     "cycles": CYCLES,
@@ -436,5 +438,6 @@ ASKED = {
     "collector": COLLECTOR,
     "script": SCRIPT,
     "pythons": PYTHONS,
+    "recomputation": RECOMPUTATION,
 }
 ANYTHING = Asked("How do these memory modes compare?", [lowest_peak, who_leaves], fastest)

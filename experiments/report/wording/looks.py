@@ -51,6 +51,11 @@ WORKLOADS = {
     "newton": "Newton's method for many numbers at once: second derivatives by two passes.",
     "gradient_penalty": "A loss that a gradient is part of, and that gradient kept with its graph.",
     "tanh_derivatives": "Derivatives of tanh, one of another: each graph is larger than the last.",
+    "deep_chain": "A long chain of operations that are all alike: the best that can be done with "
+    "less memory is known exactly.",
+    "uneven_layers": "A network of layers of unequal width: what is worth holding is a matter of "
+    "size and of cost.",
+    "long_skips": "A graph that is no chain: what goes in early comes back late.",
 }
 
 
