@@ -27,7 +27,7 @@ from experiments.trial import Record
 
 STUDY = "recomputation"
 HOW = ("recompute", "segments", "arrays", "budget", "packer")  # the parameters that say how
-PLAIN, REFUSED = "none", "refused"
+PLAIN, REFUSED, NEEDED = "none", "refused", "least_bytes"
 COMPUTED = (PLAIN, "segments", "binomial", "budget")  # what computes, and packs nothing
 FLOAT_BYTES = 8
 SAVES: Mapping[object, Saves] = {"sin": "input", "tanh": "output"}  # of the kinds of deep_chain
@@ -51,6 +51,7 @@ class Point:
     segments: int | None
     budget: int | None  # in bytes
     refused: bool  # whether the engine said that the budget cannot be met
+    needed: float | None  # where it did, the bytes that would do, as far as it knew
     peak: Estimate | None  # of arrays alone, in bytes
     requested: Estimate | None  # the peak of all that was asked for, in bytes
     held: Estimate | None  # in arrays, after forward, in bytes
@@ -58,6 +59,11 @@ class Point:
     again: float | None
     seconds: Estimate | None
     results: Mapping[str, float]
+
+    @property
+    def took(self) -> Estimate | None:
+        """What it took: the peak of arrays; where arrays are packed, of all that was asked for."""
+        return self.peak if self.way in COMPUTED else self.requested
 
     @property
     def within(self) -> bool | None:
@@ -309,6 +315,7 @@ def _point(subject: Subject, records: Sequence[Record]) -> Point:
         segments=given["segments"] if way == "segments" else None,
         budget=_budget(given) if way in ("binomial", "budget") else None,
         refused=REFUSED in results,
+        needed=results.get(NEEDED),
         peak=read("peak_array_bytes"),
         requested=read("peak_bytes"),
         held=read("live_after_forward_array_bytes"),

@@ -346,7 +346,8 @@ def point(
     }[workload]
     parameters = {**graph, "recompute": "none", "arrays": 21, "packer": "none", **how}
     first, refused = graph.get("length", 60) + 2, again is None
-    results = {"refused": 1.0} if refused else {"y_sum": 3.0, "gx_sum": 2.0 * (1 - off)}
+    needed = {"refused": 1.0, "least_bytes": 4.0 * S}
+    results = needed if refused else {"y_sum": 3.0, "gradients_sum": 2.0 * (1 - off)}
     seconds = 0.02 * (1 + (again or 0) / first)
 
     def one(instrument: str, repeat: int = 0, **readings: float) -> Record:

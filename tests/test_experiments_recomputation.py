@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import made_up
 import pytest
 from bokeh.models import GlyphRenderer, HoverTool, Scatter, Step
+from rich.console import Console
 
 from experiments.bounds import least_evaluations
 from experiments.estimates import Subject
 from experiments.recomputation import graphs
+from experiments.report import summary
 from experiments.report.blocks import Chart, Section, Text
 from experiments.report.sections.order import sections
 from experiments.report.sections.recomputation import TITLE, recomputation
@@ -176,6 +179,11 @@ def test_each_way_is_set_beside_the_optimum(chain) -> None:
     assert "cannot be told" in against_theory([])
 
 
+def test_what_packing_took_is_all_that_was_asked_for(chain) -> None:
+    assert at(chain, "half").took.median == 27 * S + 30_000
+    assert at(chain, "segments").took.median == 21 * S
+
+
 def test_half_of_the_peak_is_bought_where_it_is_cheapest(chain) -> None:
     assert "on `deep_chain` 1.81\u202f\u00d7 the evaluations" in halved([chain])
     assert "(`segments`)" in halved([chain])
@@ -235,7 +243,7 @@ def test_every_point_is_where_it_was_measured(charts, chain) -> None:
         for n, x in enumerate(data["x"])
     }
     assert drawn == {
-        (p.way, p.peak.median / S, chain.times_evaluated(p)) for p in chain.points if not p.refused
+        (p.way, p.took.median / S, chain.times_evaluated(p)) for p in chain.points if not p.refused
     }
 
 
@@ -258,7 +266,7 @@ def test_the_legend_has_all_and_each_mark_words_for_the_pointer(charts) -> None:
     [hover] = drawn.select(HoverTool)
     said = [line for r in hover.renderers for line in r.data_source.data["first"]]
     assert "10 arrays, peak 10 arrays" in said
-    assert "binomial: 3 arrays" in said
+    assert "binomial: 3 arrays; it knew of 4 arrays that would do" in said
 
 
 def test_a_budget_is_marked_beside_its_peak(charts) -> None:
@@ -298,6 +306,13 @@ def test_points_of_a_sweep_are_not_told_of_one_by_one(sweep) -> None:
     [each] = [section for section in both if section.title == "Workload by workload"]
     assert [block.title for block in each.blocks] == list(made_up.WORKLOADS)
     assert TITLE in [section.title for section in both]
+
+
+def test_a_terminal_is_told_what_a_sweep_found_and_no_line_for_each_point(sweep) -> None:
+    out = io.StringIO()
+    Console(file=out, width=200).print(summary(sweep))
+    assert "6 budgets: 4 kept" in out.getvalue()
+    assert "recompute" not in out.getvalue()
 
 
 def test_a_run_without_a_sweep_has_no_such_section() -> None:

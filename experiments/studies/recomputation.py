@@ -68,10 +68,10 @@ STUDY = Study(
         ],
         "uneven_layers": bought(
             segments_segments=(2, 3, 4),
-            binomial_budget=[n * MIB for n in (6, 8, 9, 10, 11, 13)],
-            budget_budget=[n * MIB for n in (6, 8, 9, 10, 11, 13)],
+            binomial_budget=[n * MIB // 2 for n in (15, 17, 18, 20, 22, 26)],
+            budget_budget=[n * MIB // 2 for n in (15, 17, 18, 20, 22, 26)],
         ),
-        "long_skips": bought(budget_arrays=(4, 10, 15, 20, 25, 30, 36)),
+        "long_skips": bought(budget_arrays=(15, 23, 24, 26, 30, 36)),
     },
     quick_sweep={
         "deep_chain": of_kind(
@@ -85,10 +85,10 @@ STUDY = Study(
         "uneven_layers": bought(
             packers=False,
             segments_segments=(2, 4),
-            binomial_budget=[n * MIB // 4 for n in (6, 8, 12)],
-            budget_budget=[n * MIB // 4 for n in (6, 8, 12)],
+            binomial_budget=[n * MIB // 4 for n in (12, 14, 16)],
+            budget_budget=[n * MIB // 4 for n in (12, 14, 16)],
         ),
-        "long_skips": bought(packers=False, budget_arrays=(10, 15, 25)),
+        "long_skips": bought(packers=False, budget_arrays=(15, 24, 30)),
     },
 )
 

@@ -29,7 +29,10 @@ from experiments.report.wording.looks import ModeLook
 
 HIGH = 300
 BUDGET, NOT_MET = "its budget", "refused"
-TICKS = (1, 1.2, 1.5, 2, 3, 5, 7, 10, 20, 30, 50, 70, 100, 200, 500, 1000, 2000, 5000)
+TICKS = (
+    *(0.5, 0.7, 1, 1.1, 1.2, 1.5, 2, 3, 4, 5, 7, 10, 12, 15, 20, 30, 40, 50, 70),
+    *(100, 150, 200, 300, 500, 700, 1000, 2000, 5000),
+)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bokeh.plotting import figure
 
 from experiments.estimates import Estimate
-from experiments.recomputation import PLAIN, Graph, Point, graphs
+from experiments.recomputation import COMPUTED, PLAIN, Graph, Point, graphs
 from experiments.report.blocks import Block, Chart, Columns, Origin, Section, Table, Text
 from experiments.report.charts.prices import Curve, Refused, Spot, Spots, prices
 from experiments.report.wording.accuracy import UNCALIBRATED, Calibrations, error_text
@@ -95,6 +95,8 @@ def _says(graph: Graph) -> str:
         said.append(f"With less than {least} none can do it: the grey part.")
     else:
         said.append("What the best would be is not known for this graph.")
+    if any(point.way not in COMPUTED for point in graph.points):
+        said.append("Of packers, which hold more than arrays, the peak of all is drawn.")
     return " ".join(said)
 
 
@@ -103,8 +105,8 @@ def _how_sure(calibrations: Calibrations) -> str:
         "of the peak of arrays": ("arrays", "peak_array_bytes"),
         "of the evaluations": ("evaluations", "evaluations_count"),
     }
-    said = (f"{what} {error_text(calibrations, *which)}" for what, which in errors.items())
-    return f"Instrument error {listed(said)}."
+    said = (f"{error_text(calibrations, *which)} {what}" for what, which in errors.items())
+    return f"Instrument error: {listed(said)}."
 
 
 def _says_of_time(graph: Graph) -> str:
@@ -128,7 +130,7 @@ def _draw(graph: Graph, measure: str) -> figure:
         about = f"{amount_text(theory.least, graph.array_bytes)}, at any cost"
         limits["least of all"] = (theory.least / unit, about)
     refused = [
-        Refused(point.budget / unit, f"{point.way}: {amount_text(point.budget, graph.array_bytes)}")
+        Refused(point.budget / unit, _refusal(graph, point))
         for point in graph.points
         if point.refused and point.budget
     ]
@@ -144,15 +146,23 @@ def _draw(graph: Graph, measure: str) -> figure:
     )
 
 
+def _refusal(graph: Graph, point: Point) -> str:
+    """`budget: 3 arrays; 4 arrays would do, as far as it knew`."""
+    said = f"{point.way}: {_asked(graph, point)}"
+    if point.needed is None:
+        return said
+    return f"{said}; it knew of {amount_text(point.needed, graph.array_bytes)} that would do"
+
+
 def _spots(graph: Graph, measure: str) -> list[Spots]:
     """The points that have a peak and a price, by their way."""
     unit = graph.array_bytes or MIB
     by_way: dict[str, list[Spot]] = {}
     for point in graph.points:
         price = _price(graph, point, measure)
-        if price and point.peak:
+        if price and point.took:
             spot = Spot(
-                point.peak.median / unit,
+                point.took.median / unit,
                 (price.median, price.low, price.high),
                 _about(graph, point),
                 None if point.budget is None else point.budget / unit,
@@ -170,8 +180,8 @@ def _price(graph: Graph, point: Point, measure: str) -> Estimate | None:
 
 def _about(graph: Graph, point: Point) -> list[str]:
     """For the pointer: what was asked and what it took, evaluations, time."""
-    assert point.peak is not None
-    peak = f"peak {amount_text(point.peak.median, graph.array_bytes)}"
+    assert point.took is not None
+    peak = f"peak {amount_text(point.took.median, graph.array_bytes)}"
     asked = _asked(graph, point)
     evaluated, best = graph.evaluations(point), graph.optimum(point)
     many = "" if evaluated is None else counted(int(evaluated), "evaluation")
@@ -283,6 +293,7 @@ def _data(graph: Graph) -> Columns:
         "segments": [point.segments for point in points],
         "budget, bytes": [point.budget for point in points],
         "refused": ["yes" if point.refused else "no" for point in points],
+        "known to do, bytes": [point.needed for point in points],
         "peak of arrays, bytes": [median(point.peak) for point in points],
         "peak of all, bytes": [median(point.requested) for point in points],
         "arrays held after forward, bytes": [median(point.held) for point in points],

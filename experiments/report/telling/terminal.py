@@ -10,6 +10,7 @@ from rich.text import Text
 
 from experiments.calibration import calibrated
 from experiments.estimates import Arm, arm, by_subject, of_reading, over_floor
+from experiments.recomputation import is_point
 from experiments.report.reading import in_reading_order
 from experiments.report.sections.calibration import COLUMNS as TRUST
 from experiments.report.sections.calibration import (
@@ -25,6 +26,7 @@ from experiments.report.sections.results import equal_in_words
 from experiments.report.sections.script import of_script
 from experiments.report.telling.copying import unmarked
 from experiments.report.wording.accuracy import Calibrations
+from experiments.report.wording.answers import answers
 from experiments.report.wording.looks import in_order
 from experiments.report.wording.phases import phases
 from experiments.report.wording.times import beside_default
@@ -52,18 +54,21 @@ COLUMNS = {
 
 
 def summary(records: Sequence[Record]) -> RenderableType:
-    """A line for each workload and mode, then how the trials ended."""
+    """A line for each workload and mode, what a sweep found, then how the trials ended."""
     ordered = in_reading_order(ordinary(records))
     calibrations = calibrated(records)
     if not ordered:
         return Text(NO_RECORDS.replace("`", ""))
     failed = any(r.outcome != "ok" for r in ordered)
+    others = [r for r in ordered if not is_point(r)]
+    bought = answers([r for r in ordered if is_point(r)])
     return Group(
-        _table(ordered),
-        *_over_phases(ordered),
+        *([_table(others)] if others else []),
+        *_over_phases(others),
+        *(Text(unmarked(said), style="bold") for answer in bought for said in answer.sentences),
         Text(tally(ordered), style="yellow" if failed else "green"),
         *([Text(unmarked(equal))] if (equal := equal_in_words(ordered)) else []),
-        *(Text(unmarked(said)) for said in beside_default(ordered, calibrations)),
+        *(Text(unmarked(said)) for said in beside_default(others, calibrations)),
         *(Text(unmarked(said), style="bold") for said in of_script(ordered)),
         *_doubts(calibrations),
     )
