@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from autodiff.arrays import Array, Spec
@@ -18,14 +17,14 @@ class Fitting(Function):
 
     __slots__ = ()
 
-    def fits(self, arrays: Sequence[Any], y: Array) -> bool:
-        """Whether it does for these inputs and this result."""
+    def fits(self, y: Array, *xs: Any) -> bool:
+        """Whether it does for this result of these arrays and numbers."""
         raise NotImplementedError(f"{type(self).__name__} defines no fits")
 
     def more(self, recording: Recording, *found: Any) -> More | None:
         _, _, arrays, (y,) = found
         plain = not recording.keeps_inputs and recording.keeper is None
-        if plain and self.fits(arrays, y):
+        if plain and self.fits(y, *arrays):
             return None
         return super().more(recording, *found)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -93,8 +92,8 @@ class CrossEntropy(Fitting, Binary):
         gx[np.arange(len(t)), t.data if isinstance(t, Variable) else t] = -1 / len(t)
         return times(gx, gy)
 
-    def fits(self, arrays: Sequence[Any], y: Array) -> bool:
-        return arrays[0].dtype is y.dtype
+    def fits(self, y: Array, *xs: Any) -> bool:
+        return xs[0].dtype is y.dtype
 
 
 def _check_classes(x: Any, t: Any) -> None:
