@@ -115,13 +115,16 @@ BOUGHT: list[tuple[str, dict[str, Value]]] = [
         for how in (
             {"recompute": "segments", "segments": 3},
             {"recompute": "binomial", "arrays": 8},
+            {"recompute": "budget", "arrays": 12},
             {"packer": "compressed"},
             {"packer": "disk"},
         )
     ),
     ("uneven_layers", {"batch": 64, "recompute": "segments", "segments": 3}),
     ("uneven_layers", {"batch": 64, "recompute": "binomial", "budget": 2_200_000}),
+    ("uneven_layers", {"batch": 64, "recompute": "budget", "budget": 2_200_000}),
     ("uneven_layers", {"batch": 64, "packer": "compressed"}),
+    ("long_skips", {"depth": 5, "size": 70, "recompute": "budget", "arrays": 11}),
     ("long_skips", {"depth": 5, "size": 70, "packer": "disk"}),
 ]
 
@@ -144,7 +147,7 @@ def test_half_precision_computes_nearly_the_same() -> None:
     assert found["gradients_sum"] != exact["gradients_sum"]
 
 
-@pytest.mark.parametrize("recompute", ["binomial"])
+@pytest.mark.parametrize("recompute", ["binomial", "budget"])
 def test_a_budget_that_cannot_be_met_is_what_the_trial_finds(recompute: str) -> None:
     parameters = {"length": 9, "size": 700, "recompute": recompute, "arrays": 2}
     results, phases = ran("deep_chain", parameters, "lean")
