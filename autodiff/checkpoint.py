@@ -7,7 +7,7 @@ A function under checkpoint is called first with no graph, and what it reads is 
 parameters get their gradients, though they are no inputs. When backward comes to the Checkpoint,
 the function is called again, with a graph. That begins at the sources of the Checkpoint, and its
 Functions have the generations that they would have had without one: so the pass goes on with them
-as if there had been none, and adds up gradients in the same order, bit by bit.
+as if there had been none, and adds gradients up in the same order, if the function has one output.
 """
 
 from __future__ import annotations
@@ -261,8 +261,8 @@ def _under(now: Settings) -> Generator[None, None, None]:
 
 def outputs_of(ys: Any) -> list[Variable]:
     """What a function under checkpoint gave, in a list."""
-    found = [ys] if isinstance(ys, Variable) else list(ys) if isinstance(ys, list | tuple) else ys
-    for y in found if isinstance(found, list) else [found]:
+    found = list(ys) if type(ys) in (list, tuple) else [ys]
+    for y in found:
         if not isinstance(y, Variable) or y.data is None:
             raise TypeError(
                 "a function under checkpoint gives a Variable, or a tuple or list of them, not "
@@ -293,7 +293,8 @@ def checkpoint(function: Callable[..., Any], *inputs: Any) -> Any:
     (as nn's dropout has them), or from a generator that the function holds: in its closure, in
     globals that it names, in attributes (draws.py has the whole list); afterwards all generators
     are as if nothing had been drawn again. What counts or averages does it twice, unless it asks
-    `recomputing`.
+    `recomputing`. Gradients are the same to the last bit, but that sums of three or more may be
+    rounded otherwise where the function has several outputs, or in gradients of gradients.
 
     Raises RuntimeError, in backward, where the function gives other shapes the second time (under
     debug: or other values), or reads what is no input and has been given other data in between.
@@ -313,11 +314,9 @@ def checkpoint(function: Callable[..., Any], *inputs: Any) -> Any:
     if call.wanted:
         results = tuple([found[i].data for i in call.wanted])
         outputs = Checkpoint(call, results)(*variables, *reads)
-        for i, y in zip(
-            call.wanted, outputs if isinstance(outputs, list) else [outputs], strict=True
-        ):
-            found[i] = y
-    return found[0] if isinstance(ys, Variable) else found if isinstance(ys, list) else tuple(found)
+        recorded = iter([outputs] if isinstance(outputs, Variable) else outputs)
+        found = [next(recorded) if y.requires_grad else y for y in found]
+    return found[0] if isinstance(ys, Variable) else type(ys)(found)
 
 
 def recomputing() -> bool:

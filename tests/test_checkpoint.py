@@ -268,6 +268,50 @@ def test_a_gradient_penalty_under_it(mode: MemoryMode) -> None:
     assert bits(*grad(checkpoint(penalty, x), [x, w])) == plain
 
 
+@pytest.mark.parametrize("way", ["budget", "segments", "packer"])
+def test_beside_other_ways_to_buy_memory(way: str) -> None:
+    """Where a Checkpoint's result has been dropped, too, the function is called once more."""
+    rng, w = np.random.default_rng(0), Variable(np.random.default_rng(1).normal(size=(50, 50)) / 9)
+
+    def part(x: Variable) -> Variable:
+        CALLS.append(1)
+        return nn.functional.dropout(ad.tanh(x @ w), 0.3, rng)
+
+    def cut(x: Variable) -> Any:
+        return checkpoint(part, x)
+
+    functions = [ad.sin, cut, ad.tanh, cut, ad.sin, ad.tanh] * 3
+
+    def chain(x: Variable) -> Variable:
+        for function in functions:
+            x = function(x)
+        return x
+
+    def in_segments(x: Variable) -> Variable:
+        return ad.checkpoint_sequential(functions, x, segments=4)
+
+    def gradients(chain: Callable[[Variable], Variable]) -> list[Any]:
+        CALLS.clear()
+        rng.bit_generator.state = np.random.default_rng(7).bit_generator.state
+        w.cleargrad()
+        x = Variable(np.linspace(0, 1, 1000).reshape(20, 50))
+        chain(x).backward()
+        return [*bits(x.grad, w.grad), rng.random()]
+
+    with using_mode("lean"):
+        plain = gradients(chain)
+        assert len(CALLS) == 12
+        if way == "budget":
+            with using_config("budget", 24 * 8000):
+                assert gradients(chain) == plain
+        elif way == "packer":
+            with using_config("packer", ad.Disk()):
+                assert gradients(chain) == plain
+        else:
+            assert gradients(in_segments) == plain
+        assert (len(CALLS) > 12) == (way != "packer")
+
+
 def test_under_no_grad_it_is_the_function(mode: MemoryMode) -> None:
     CALLS.clear()
     with no_grad():
@@ -547,6 +591,18 @@ def test_a_generator_that_also_draws_the_weights_gives_the_same_mask() -> None:
     y.backward()
     linear = layer.parts[0]
     assert ((linear.b.grad != 0) == (y.data[0] != 0)).all()  # type: ignore[attr-defined]
+
+
+def test_neither_does_drawing_weights_shift_what_else_is_drawn() -> None:
+    rng = np.random.default_rng(0)
+    layer = nn.Linear(50, rng=rng, dtype=np.float64)
+    x = Variable(np.ones((1, 4)))
+    y = checkpoint(lambda x: layer(x) * rng.random((1, 50)), x)
+    y.backward()
+    assert layer.b is not None
+    assert layer.W.data is not None
+    assert layer.b.grad is not None
+    assert np.allclose(y.data, (x.data @ layer.W.data) * layer.b.grad)
 
 
 def test_drawing_more_the_second_time_is_an_error() -> None:

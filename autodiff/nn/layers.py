@@ -15,6 +15,7 @@ from autodiff import (
     matmul,
     recomputing,
     relu,
+    replayed,
     reshape,
     sigmoid,
     split,
@@ -47,6 +48,7 @@ class Weighted(Layer):
             self.W.data = self.initial(self.rng, shape).astype(self.dtype)
         if self.b is not None and self.b.data is None:
             self.b.data = np.zeros(biases, self.dtype)
+        replayed(self.rng)  # what is drawn later is the same again when nothing is drawn here
 
 
 class Linear(Weighted):
