@@ -220,7 +220,10 @@ class Linear(Fitting, PerInput):
         if gxs[2] is not None:
             gxs[2] = sum_to_shape(gy, gy.shape[-1:])
         if run.release:
-            self.release(run.outlived)
+            self._sources = None
+            self.kept = ()
+            if self._links() is not None:
+                run.outlived.append(self._links)
         return sources, gxs
 
     def fitted(self, gx: Any, i: int, spec: Spec, create_graph: bool) -> Any:
