@@ -15,10 +15,10 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from autodiff.arrays import Array, gradient_spec
+from autodiff.arrays import Array
 from autodiff.config import KEEPERS, settings
 from autodiff.eviction import Application, Reading, alone_in_holding, depth, holder, lasts
-from autodiff.footprint import buffer_of, footprint_of
+from autodiff.footprint import Footprint, buffer_of, footprint_of
 from autodiff.gradients import Scattered
 from autodiff.graph import Function, alone
 from autodiff.keeping import BudgetError, Keeper, Kept
@@ -66,17 +66,12 @@ class Pool(Keeper):
         making = function.making
         assert making is not None
         for x, array in zip(making.inputs, arrays, strict=True):
-            if isinstance(x, Value) and lasts(x):
+            if type(x) is Value and lasts(x):
                 x.hold(array)
         footprint = footprint_of(function)
-        making.note = _application(making, arrays, results)
-        read = [self._read(x) for x in dict.fromkeys(values) if isinstance(x, Value)]
-        of_inputs = [
-            None if source is None else gradient_spec(x)
-            for source, x in zip(function.sources, arrays, strict=True)
-        ]
-        of_outputs = [gradient_spec(y) for y in results]
-        room = footprint.of_rule(function, arrays, of_inputs, of_outputs)
+        making.note = _application(making, footprint, arrays, results)
+        read = [self._read(x) for x in dict.fromkeys(values) if type(x) is Value]
+        room = footprint.of_rule(function, arrays, results)
         name = type(function).__name__
         function.kept = Budgeted(self, values, [x for x in read if x is not None], room, name)
         self.count(results, RESULTS, name)
@@ -224,9 +219,9 @@ class Budgeted(Kept):
         pool.tick()
         pool.count(_arrays_in(gy), GRADIENTS, self.name)
         arrays = self.arrays()
-        if not isinstance(gy, Variable):  # else the rule's operations ask for themselves
-            buffer = buffer_of(gy) if self.room else 0
-            pool.clear(self.room + buffer, f"the rule of {self.name}")
+        # Operations of a rule on Variables ask for themselves, but not what is plain NumPy in it.
+        buffer = 0 if isinstance(gy, Variable) or not self.room else buffer_of(gy)
+        pool.clear(self.room + buffer, f"the rule of {self.name}")
         return arrays
 
     def end(self, gxs: Any) -> None:
@@ -274,14 +269,17 @@ class Frame:
         self.arrays[self._order.pop()] = array
 
 
-def _application(making: Making, arrays: Sequence[Any], results: Sequence[Array]) -> Application:
-    deep = 1 + max([depth(x) for x in making.inputs if isinstance(x, Value)], default=0)
-    for position, x in enumerate(arrays):
-        if isinstance(x, np.ndarray) and any(y is x or owner(y) is owner(x) for y in results):
-            return Application(0, deep, position)
-    operation = making.operation
+def _application(
+    making: Making, footprint: Footprint, arrays: Sequence[Any], results: Sequence[Array]
+) -> Application:
+    deep = 1 + max([depth(x) for x in making.inputs if type(x) is Value], default=0)
+    for y in results:
+        whole = y if y.base is None else owner(y)
+        for position, x in enumerate(arrays):
+            if type(x) is np.ndarray and (x is whole or (x.base is not None and owner(x) is whole)):
+                return Application(0, deep, position)
     size = sum([y.nbytes for y in results])
-    return Application(footprint_of(operation).work_of(operation, arrays, size), deep, None)
+    return Application(footprint.work_of(making.operation, arrays, size), deep, None)
 
 
 def _drop_unread(value: Value) -> None:

@@ -11,10 +11,11 @@ import weakref
 from collections.abc import Iterable
 from itertools import count
 from sys import getrefcount
+from typing import Any
 
 import numpy as np
 
-from autodiff.values import Making, Value
+from autodiff.values import Value
 
 _numbers = count()
 _FAR = 32  # how many applications to look back over for arrays that rules read
@@ -73,8 +74,10 @@ class Reading:
         self.gap: Gap | None = None
         self.cost, self.before = _way_back(value)
         self.after: list[weakref.ref[Reading]] = []
-        for near in self.before:
-            near.after.append(weakref.ref(self))
+        if self.before:
+            link = weakref.ref(self)
+            for near in self.before:
+                near.after.append(link)
 
     def price(self, now: int) -> float:
         """What it is to miss it: the heuristic, whose least is dropped first."""
@@ -125,19 +128,20 @@ def depth(value: Value) -> int:
 
 def _way_back(value: Value) -> tuple[int, list[Reading]]:
     """What it costs to compute a Value from those before it that rules read, and these."""
-    cost, before = 0, []
+    cost = 0
+    before: list[Reading] = []
     seen = {value}
-    makings: list[Making] = [value.making]  # type: ignore[list-item]
+    makings: list[Any] = [value.making]
     for making in makings:
         cost += making.note.cost
         for x in making.inputs:
-            if not isinstance(x, Value) or x in seen or lasts(x):
+            if type(x) is not Value or x.making is None or x.making.note is None or x in seen:
                 continue
             seen.add(x)
             if x.note is not None:
                 before.append(x.note)
             elif len(makings) < _FAR:
-                makings.append(x.making)  # type: ignore[arg-type]
+                makings.append(x.making)
     return cost, before
 
 

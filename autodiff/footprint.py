@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from autodiff.arrays import SMALL, Spec, bytes_of
+from autodiff.arrays import SMALL, Array, Spec, bytes_of, gradient_spec
 from autodiff.functions import (
     correlation,
     elementwise,
@@ -68,30 +68,32 @@ class Footprint:
                 results = one  # of operands that do not fit, which the operation is about to say
         return results + buffers + math.ceil(self.beside * one)
 
-    def of_rule(
-        self,
-        function: Function,
-        arrays: Arrays,
-        of_inputs: list[Spec | None],
-        of_outputs: list[Spec],
-    ) -> int:
-        """The bytes that a rule allocates at most, gradients being of these shapes and dtypes."""
-        gy = bytes_of(of_outputs[0])
-        wanted = [(i, spec, bytes_of(spec)) for i, spec in enumerate(of_inputs) if spec is not None]
-        largest = max([gy, *[gx for _, _, gx in wanted]])
+    def of_rule(self, function: Function, arrays: Arrays, results: Sequence[Array]) -> int:
+        """The bytes that the rule of this application allocates at most."""
+        wanted = [i for i, source in enumerate(function.sources) if source is not None]
+        alike = self.is_plain and len(results) == 1 and _alike(arrays, results[0])
+        if alike and results[0].size > SMALL:
+            return math.ceil(self._made(wanted) * results[0].nbytes)
+        of_inputs = [gradient_spec(x) if i in wanted else None for i, x in enumerate(arrays)]
+        of_outputs = [gradient_spec(y) for y in results]
+        gxs = [bytes_of(spec) for spec in of_inputs if spec is not None]
+        largest = max([bytes_of(of_outputs[0]), *gxs])
         if self.rule is not None:
             total = self.rule(function, arrays, of_inputs, of_outputs)
         else:
-            last = len(self.gradients) - 1
-            total = self.rule_beside * largest
-            total += sum([self.gradients[min(i, last)] * max(gy, gx) for i, _, gx in wanted])
+            total = (self._made(wanted) + self.rule_beside) * largest
             if self.fitted:
-                total += sum([_fitting(spec, of_outputs[0]) for _, spec, _ in wanted])
-        if total and not (self.is_plain and _alike(arrays, of_outputs[0])):
+                total += sum([_fitting(s, of_outputs[0]) for s in of_inputs if s is not None])
+        if total and not alike:
             total += 2 * min(largest, BUFFER)
         if total and largest <= SMALL * 8:  # whose temporaries are arrays of their own
             total += 2 * largest
         return math.ceil(total)
+
+    def _made(self, wanted: list[int]) -> float:
+        """How many arrays the rule makes for the gradients of the inputs that want one."""
+        last = len(self.gradients) - 1
+        return sum([self.gradients[min(i, last)] for i in wanted])
 
     def work_of(self, function: Function, arrays: Arrays, size: int) -> int:
         """What it costs to compute a result of so many bytes, in no unit in particular."""
@@ -124,6 +126,10 @@ def broadcast(arrays: Arrays) -> tuple[int, int]:
 
     NumPy takes through a buffer what it does not find in the order and dtype of the result.
     """
+    if len(arrays) == 1 and arrays[0].dtype.kind == "f":
+        return arrays[0].nbytes, 0
+    if len(arrays) == 1 and arrays[0].dtype.kind == "f":
+        return arrays[0].nbytes, 0
     given = [x for x in arrays if type(x) is np.ndarray]
     width = max([x.dtype.itemsize for x in given if x.dtype.kind == "f"], default=8)
     shapes = {x.shape for x in given}
@@ -151,11 +157,12 @@ def _whole(shapes: set[tuple[int, ...]]) -> tuple[int, ...]:
     return tuple([0 if 0 in lengths else max(lengths) for lengths in sides])
 
 
-def _alike(arrays: Arrays, gy: Spec) -> bool:
-    """Whether a rule finds all that it reads in the shape and dtype of its result."""
-    return all(
-        not isinstance(x, np.ndarray) or x.size < 2 or (x.shape, x.dtype) == gy for x in arrays
-    )
+def _alike(arrays: Arrays, y: Array) -> bool:
+    """Whether a rule finds all that it reads in the shape and dtype of a result of floats."""
+    for x in arrays:
+        if type(x) is np.ndarray and x.size > 1 and (x.shape != y.shape or x.dtype != y.dtype):
+            return False
+    return y.dtype.kind == "f"
 
 
 def _fitting(spec: Spec, gy: Spec) -> int:
