@@ -4,7 +4,8 @@ Drawn again is what comes from NumPy's global generator, from `replayed`, and fr
 that the function holds: in its closure, its defaults, the globals that its code names, the object
 that it is a method of, their attributes, and the items of lists, tuples, sets and dicts among them;
 so, too, in functions and classes of the user's own that it reaches in this way. A generator that
-is only found at run time (by getattr, in a module's function that is named by a string) is not.
+is only found at run time (by getattr, in a module's function that is named by a string) is not; nor
+can the numbers be the same ones where several threads draw from one generator.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ A packer is any object with the two methods of Packer; packers.py has three.
 
 What is packed is memory, and not arrays: of a view (a transpose, the windows of an image) the whole
 array that it shows a part of, once, whoever keeps it. Memory of parameters and data, which stands
-anyway, stays as it is, in views of it, too.
+anyway, stays as it is, in views of it, too; so does that of plain arrays among the operands, such
+as dropout's mask, since nobody can tell who else holds it.
 
     Function -- kept --> Packages -- View -- Package    the packed memory, shared
                                   -- array              what stands anyway

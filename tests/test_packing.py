@@ -112,6 +112,23 @@ def test_half_trains_nearly_the_same() -> None:
     assert 0 < np.linalg.norm(found - plain) <= 2.0**-9 * np.linalg.norm(plain)
 
 
+def test_its_bound_holds_for_what_training_keeps() -> None:
+    class Checked(Half):
+        arrays = 0
+
+        def pack(self, array: np.ndarray) -> Any:
+            packed = super().pack(array)
+            error = np.abs(self.unpack(packed) - array)
+            size = np.abs(array)
+            assert (error <= np.maximum(size * 2.0**-11, size.max() * 2.0**-39)).all()
+            self.arrays += error.any()
+            return packed
+
+    packer = Checked()
+    losses_and_gradients(packer)
+    assert packer.arrays > 10
+
+
 def test_half_is_off_by_its_bound_where_a_rule_multiplies() -> None:
     """Products of n factors: a gradient is off by at most 2**-11 for each of those kept."""
     x = Variable(np.random.default_rng(0).uniform(1, 2, SIZE))
