@@ -89,7 +89,7 @@ def first(browser: Browser) -> None:
 @pytest.fixture(scope="package")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of the run that nobody ran, with failures in it."""
-    records = [*made_up.run(), *made_up.failures()]
+    records = [*made_up.run(), *made_up.sweep(), *made_up.failures()]
     return visits.built(tmp_path_factory.mktemp("small"), records)
 
 

@@ -98,15 +98,11 @@ def prices(
     if impossible is not None:
         box = BoxAnnotation(right=impossible, fill_color=GREY, fill_alpha=0.12, line_color=None)
         chart.add_layout(box)
-    entries, pointed = [], []
-    for curve in curves:
-        drawn = _curve(chart, curve)
-        entries.append(item(curve.name, drawn))
-        pointed.append(drawn)
+    lines = {curve.name: _curve(chart, curve) for curve in curves}
     for name, (place, about) in (limits or {}).items():
-        drawn = _limit(chart, name, place, about, up)
-        entries.append(item(name, drawn))
-        pointed.append(drawn)
+        lines[name] = _limit(chart, name, place, about, up)
+    entries = [item(name, drawn) for name, drawn in lines.items()]
+    pointed: list[Glyphs] = []
     items, budgets = [], []
     for spots in found:
         budget = _budgets(chart, spots)
@@ -120,7 +116,7 @@ def prices(
         drawn = _refused(chart, refused, up)
         entries.append(item(NOT_MET, drawn))
         pointed.append(drawn)
-    point_at(chart, pointed, "@name", "@first", "@second", "@third")
+    point_at(chart, [*pointed, *lines.values()], "@name", "@first", "@second", "@third")
     legend(chart, [*items, *entries])
     return chart
 
