@@ -18,7 +18,8 @@ import numpy as np
 from autodiff.arrays import Array
 from autodiff.config import KEEPERS, settings
 from autodiff.eviction import Application, Reading, alone_in_holding, depth, holder, lasts
-from autodiff.footprint import Footprint, buffer_of, footprint_of
+from autodiff.footprint import Footprint, buffer_of
+from autodiff.footprints import footprint_of
 from autodiff.gradients import Scattered
 from autodiff.graph import Function, alone
 from autodiff.keeping import BudgetError, Keeper, Kept

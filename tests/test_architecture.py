@@ -43,7 +43,8 @@ AUTODIFF = {
     "draws": set(),
     "packers": {"arrays"},
     "packing": {"arrays", "config", "gradients", "graph", "keeping"},
-    "footprint": {"arrays", "functions", "graph"},
+    "footprint": {"arrays", "graph"},
+    "footprints": {"arrays", "footprint", "functions", "graph"},
     "ledger": {"arrays"},
     "eviction": {"values"},
     "budget": {
@@ -51,6 +52,7 @@ AUTODIFF = {
         "config",
         "eviction",
         "footprint",
+        "footprints",
         "gradients",
         "graph",
         "keeping",
