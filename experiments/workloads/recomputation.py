@@ -68,11 +68,11 @@ def measured(
     compute: Callable[[], Variable],
     held: Callable[[], AbstractContextManager[None]],
 ) -> Step:
-    """The step that computes one result and, of its negated sum, the gradients that are wanted.
+    """The step that computes one result and, of its sum, the gradients that are wanted.
 
-    The result itself is dropped before backward, as where a loss is made of it. It is negated,
-    so that its gradient is an array like any other and not one number, seen from everywhere. held:
-    what is in force meanwhile.
+    The result itself is dropped before backward, as where a loss is made of it. The graphs here
+    negate it, so that its gradient is an array like any other and not one number, seen from
+    everywhere. held: what is in force meanwhile.
     """
 
     def step(probe: Probe) -> dict[str, float]:
@@ -89,7 +89,7 @@ def measured(
     def there_and_back(probe: Probe) -> dict[str, float]:
         y = compute()
         results = {"y_sum": checksum(y.data)}
-        y = sum(-y)
+        y = sum(y)
         probe("forward")
         if Config.enable_backprop:
             y.backward()
@@ -122,7 +122,7 @@ def deep_chain(
     stages = [OPERATIONS[kind]] * length
     return measured(
         [x],
-        lambda: through(stages, x, recompute, segments, budget),
+        lambda: -through(stages, x, recompute, segments, budget),
         lambda: within(recompute, budget, packer),
     )
 
@@ -151,7 +151,10 @@ def uneven_layers(
     def layer(weight: Variable) -> Stage:
         return lambda x: tanh(linear(x, weight))
 
-    stages = [layer(weight) for weight in weights]
+    def last(x: Variable) -> Variable:
+        return -layer(weights[-1])(x)
+
+    stages = [*map(layer, weights[:-1]), last]
     beside = max(1, budget - builtins.sum(weight.data.nbytes for weight in weights))
     return measured(
         weights,
@@ -185,6 +188,6 @@ def long_skips(
             skipped.append(y)
         while skipped:
             y = tanh(y + skipped.pop())
-        return y
+        return -y
 
     return measured([x], down_and_up, lambda: within(recompute, budget, packer))
