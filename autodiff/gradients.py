@@ -303,21 +303,24 @@ def propagate(
     Returns the gradients that no Function took (of leaves, and of what is watched), by source, and
     those that the mode retains, with their Variables.
     """
-    generation = max([source.generation for source, _ in roots], default=-1)
+    ends = [source for source, _ in roots]
+    generation = max([-1, *[source.generation for source in ends]])
     run = Pass(generation, mode, create_graph, watched)
-    # A graph that stays is not held from here: what nobody else holds goes when its rule has run.
-    ends = [function_of(source) for source, _ in roots] if run.release else []
-    run.distribute([source for source, _ in roots], [roots.pop(0)[1] for _ in range(len(roots))])
+    for source in reversed(ends):
+        add(run.tables, source, [roots.pop()[1]])
+    if not run.release:  # what nobody else holds goes when its rule has run
+        ends = []
+    del source
     now = settings()
     token = in_force.set(now.with_graphs if create_graph else now.without_graphs)
     try:
         run.sweep(generation)
     finally:
         in_force.reset(token)
-    if run.outlived:  # so that unchain_backward finds them with no graph left
-        outlived = [weakref.ref(result) for link in run.outlived if (result := link()) is not None]
-        for function in ends:
-            if function is not None:
-                function.outlived = outlived
+    for function in map(
+        function_of, ends
+    ):  # so that unchain_backward finds them with no graph left
+        if function is not None and run.outlived not in ([], [function._links]):
+            function.outlived = run.outlived
     found = run.tables[-1]
     return {**found, **run.seen} if run.seen else found, run.retained

@@ -368,14 +368,18 @@ class Function:
         outlived += [link for link in self.outputs if link() is not None]
 
     @property
-    def outlived(self) -> list[weakref.ref[Variable]]:
-        """Results that outlived the graph behind them, once that was released from here."""
-        return [] if self._more is None else self._more.outlived
+    def outlived(self) -> Sequence[Link]:
+        """Links to results that outlived the graph behind them, once that was released from here.
+
+        Where none were taken down, these are its own outputs.
+        """
+        noted = None if self._more is None else self._more.outlived
+        return self.outputs if noted is None else noted
 
     @outlived.setter
-    def outlived(self, results: list[weakref.ref[Variable]]) -> None:
+    def outlived(self, results: Sequence[Link]) -> None:
         self._more = self._more or More()
-        self._more.outlived = results
+        self._more.outlived = [weakref.ref(y) for link in results if (y := link()) is not None]
 
     def end_at(self, output: int, leaf: Leaf) -> None:
         """Hand gradients of an output to a Leaf from now on, not to this Function."""
@@ -484,11 +488,9 @@ class Function:
             raise RuntimeError(f"{type(self).__name__} {_CANNOT_DIFFERENTIATE}")
         with _one_at_a_time:
             kept = self.kept
-            variables = [
-                self._as_variable(p, x) for p, x in zip(self.saves, several(kept), strict=True)
-            ]
+            variables = tuple(map(self._as_variable, self.saves, several(kept)))
             try:
-                self.kept = alone(tuple(variables))
+                self.kept = alone(variables)
                 return self.backward(*gys)
             finally:
                 self.kept = kept
@@ -519,7 +521,10 @@ class Function:
         elif type(gx) is not np.ndarray:
             gx = gx.data if isinstance(gx, Variable) else np.asarray(gx)
         shape, dtype = spec
-        if gx.shape != shape:
+        array = gx.data if create_graph else gx
+        if array.shape == shape and array.dtype == dtype:
+            return gx
+        if array.shape != shape:
             try:
                 gx = as_array(sum_to_shape(gx, shape))
             except ValueError:
@@ -551,7 +556,7 @@ class More:
     specs: shapes and dtypes of the gradients of inputs and outputs, where they are not all alike.
     inputs: the inputs whole, where the mode keeps them.
     making: how to repeat the application, where what it keeps may be computed again.
-    outlived: results that outlived the graph behind them, once a pass from here has released that.
+    outlived: links to others that outlived the graph behind them, once it was released from here.
     """
 
     __slots__ = ("specs", "inputs", "making", "outlived")
@@ -559,7 +564,7 @@ class More:
     def __init__(self, specs: Specs | None = None, inputs: tuple[Any, ...] | None = None) -> None:
         self.specs, self.inputs = specs, inputs
         self.making: Making | None = None
-        self.outlived: list[weakref.ref[Variable]] = []
+        self.outlived: list[Link] | None = None
 
 
 Specs: TypeAlias = "tuple[list[Spec | None], list[Spec]]"

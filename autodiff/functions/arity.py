@@ -10,7 +10,7 @@ from functools import wraps
 from types import FunctionType
 from typing import Any, ClassVar
 
-from numpy import asarray, ndarray
+from numpy import asarray, float64, ndarray
 
 from autodiff.config import settings
 from autodiff.functions.per_input import PerInput, pickers
@@ -60,7 +60,7 @@ class Unary(Function):
             self.explain(error, (array,))
             raise
         if type(y) is not ndarray:
-            y = self.checked(y)
+            y = asarray(y) if type(y) is float64 else self.checked(y)
         source = x._source or source_of(x)
         self.generation = source.generation + 1
         self._sources = source
@@ -134,7 +134,7 @@ class Binary(PerInput):
             self.explain(error, (a0, a1))
             raise
         if type(y) is not ndarray:
-            y = self.checked(y)
+            y = asarray(y) if type(y) is float64 else self.checked(y)
         if source1 is None:
             if source0 is None:
                 return as_constant(y)
