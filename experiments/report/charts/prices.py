@@ -29,10 +29,14 @@ from experiments.report.wording.looks import ModeLook
 
 HIGH = 300
 BUDGET, NOT_MET = "its budget", "refused"
+# Where a mark may stand on an axis, those that are taken first before the others.
 TICKS = (
-    *(0.5, 0.7, 1, 1.1, 1.2, 1.5, 2, 3, 4, 5, 7, 10, 12, 15, 20, 30, 40, 50, 70),
-    *(100, 150, 200, 300, 500, 700, 1000, 2000, 5000),
+    *(1, 10, 100, 1000),
+    *(2, 5, 20, 50, 200, 500, 2000, 5000),
+    *(0.5, 1.5, 3, 7, 15, 30, 70, 150, 300, 700),
+    *(0.7, 1.2, 4, 8, 12, 25, 40, 6, 9, 14, 1.1, 1.3),
 )
+APART = 1 / 9  # of the axis, at least, from one mark to the next
 
 
 @dataclass(frozen=True)
@@ -144,9 +148,14 @@ def _reach(
 
 def _ticks(axis: Any, reach: tuple[float, float]) -> None:
     """Marks that say their numbers, not powers of ten."""
-    marks = [tick for tick in TICKS if reach[0] <= tick <= reach[1]]
-    few = marks[:: math.ceil(len(marks) / 8)] or marks
-    axis.ticker = FixedTicker(ticks=few)
+    apart = (reach[1] / reach[0]) ** APART
+    few: list[float] = []
+    for tick in TICKS:
+        if reach[0] <= tick <= reach[1] and all(
+            max(tick, other) / min(tick, other) >= apart for other in few
+        ):
+            few.append(tick)
+    axis.ticker = FixedTicker(ticks=sorted(few))
     axis.major_label_overrides = {tick: f"{tick:g}" for tick in few}
 
 

@@ -25,7 +25,6 @@ from experiments.report.wording.words import (
     bytes_text,
     count_text,
     counted,
-    listed,
     parameters_text,
     seconds_text,
     times_text,
@@ -35,8 +34,8 @@ from experiments.trial import Record
 TITLE = "Memory against recomputation"
 LEAD = (
     "What is not kept is computed again when backward comes to it. Further left needs less memory, "
-    "further up more evaluations; under the line of the optimum nothing can be. All scales are "
-    "logarithmic."
+    "further up more evaluations; under the line of the optimum is only what packs arrays. All "
+    "scales are logarithmic."
 )
 INSTRUMENTS = ("arrays", "evaluations", "traced", "clock")
 
@@ -102,11 +101,11 @@ def _says(graph: Graph) -> str:
 
 def _how_sure(calibrations: Calibrations) -> str:
     errors = {
-        "of the peak of arrays": ("arrays", "peak_array_bytes"),
-        "of the evaluations": ("evaluations", "evaluations_count"),
+        "peak of arrays": ("arrays", "peak_array_bytes"),
+        "evaluations": ("evaluations", "evaluations_count"),
     }
-    said = (f"{error_text(calibrations, *which)} {what}" for what, which in errors.items())
-    return f"Instrument error: {listed(said)}."
+    said = (f"{what}, {error_text(calibrations, *which)}" for what, which in errors.items())
+    return f"Instrument error: {'; '.join(said)}."
 
 
 def _says_of_time(graph: Graph) -> str:
