@@ -306,21 +306,18 @@ def propagate(
     ends = [source for source, _ in roots]
     generation = max([-1, *[source.generation for source in ends]])
     run = Pass(generation, mode, create_graph, watched)
-    for source in reversed(ends):
-        add(run.tables, source, [roots.pop()[1]])
+    while roots:
+        add(run.tables, ends[len(roots) - 1], [roots.pop()[1]])
     if not run.release:  # what nobody else holds goes when its rule has run
         ends = []
-    del source
     now = settings()
     token = in_force.set(now.with_graphs if create_graph else now.without_graphs)
     try:
         run.sweep(generation)
     finally:
         in_force.reset(token)
-    for function in map(
-        function_of, ends
-    ):  # so that unchain_backward finds them with no graph left
+    for function in map(function_of, ends):
         if function is not None and run.outlived not in ([], [function._links]):
-            function.outlived = run.outlived
+            function.outlived = run.outlived  # for unchain_backward, which finds no graph any more
     found = run.tables[-1]
     return {**found, **run.seen} if run.seen else found, run.retained

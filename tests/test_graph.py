@@ -861,3 +861,9 @@ def test_create_graph_works_inside_no_grad_and_restores_it() -> None:
         assert not ad.Config.enable_backprop
     (second,) = grad(gx, x)
     assert number(second) == 12
+
+
+def test_grad_of_outputs_that_all_want_none_gives_none() -> None:
+    x = Variable(np.ones(2))
+    assert grad(Variable(np.ones(2), requires_grad=False), x) == (None,)
+    assert grad([], x) == (None,)
