@@ -16,7 +16,8 @@ from autodiff.chains import Stage
 from autodiff.gradients import Output, function_of
 from autodiff.graph import Function, alone
 from autodiff.keeping import Keeper, Kept
-from autodiff.replay import Account, buffer, computed
+from autodiff.ledger import owner
+from autodiff.replay import Account, computed
 from autodiff.schedules import Step, Turn
 from autodiff.values import Value, values_kept
 from autodiff.variable import Variable, source_of
@@ -131,7 +132,7 @@ class Recomputation(Keeper):
         no gradient, or was not made here, begins the chain anew.
         """
         value, given = _value_of(y), self._account.given.found()
-        shared = given is not None and buffer(y.data) is buffer(given)
+        shared = given is not None and owner(y.data) is owner(given)
         if value is None or (shared and not is_last):
             if not shared:
                 self.begin_at(y.data)

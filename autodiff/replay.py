@@ -1,7 +1,4 @@
-"""Applications that can be repeated: in what order, and what a stage of a chain made of them takes.
-
-What an operation makes for itself for a moment is not in the account.
-"""
+"""Applications that can be repeated: in what order, and what a stage made of them takes."""
 
 from __future__ import annotations
 
@@ -13,8 +10,10 @@ import numpy as np
 
 from autodiff.arrays import Array, gradient_spec, sole
 from autodiff.chains import Stage
+from autodiff.footprints import PLAIN, UNDECLARED, footprint_of
 from autodiff.gradients import Leaf
 from autodiff.graph import Function
+from autodiff.ledger import owner
 from autodiff.values import Making, Value
 
 
@@ -63,27 +62,22 @@ def computed(targets: Sequence[Value]) -> dict[Value, Array]:
     return fresh
 
 
-def buffer(array: Array) -> Array:
-    """The array that owns the memory of a view."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
-
-
 class Application(NamedTuple):
     """A Making, and what the account is to know of it.
 
-    sizes, gradients: bytes of each output, none for a view, and of its gradient. wanted: the inputs
-    that want a gradient, parameters as Leaves, with its bytes, and those while the rule makes it.
-    reads: the Values that its rule reads, but for constants. follows: whether it depends on the
-    stage's input.
+    sizes, gradients: bytes of each output, none for a view, and of its gradient. beside: of what
+    its forward makes beside them for a moment. rule: of all that its rule makes. wanted: the inputs
+    that want a gradient, parameters as Leaves, with its bytes. reads: the Values that its rule
+    reads, but for constants. follows: whether it depends on the stage's input.
     """
 
     making: Making
     outputs: tuple[Value, ...]
     sizes: tuple[int, ...]
     gradients: tuple[int, ...]
-    wanted: list[tuple[Value | Leaf, int, int]]
+    beside: int
+    rule: int
+    wanted: list[tuple[Value | Leaf, int]]
     reads: tuple[Value, ...]
     follows: bool
 
@@ -109,21 +103,25 @@ class Account:
         assert making is not None
         inputs = [self._input(x) for x in making.inputs]
         outputs = tuple([making.output(i, y) for i, y in enumerate(results)])
-        wanted: list[tuple[Value | Leaf, int, int]] = []
+        sizes = tuple([self._own(*y, inputs, arrays) for y in zip(outputs, results, strict=True)])
+        beside, rule = _made_meanwhile(function, arrays, results)
+        wanted: list[tuple[Value | Leaf, int]] = []
         for x, source, array in zip(inputs, function.sources, arrays, strict=True):
             if x is None:
                 continue
             parameter = source if isinstance(source, Leaf) and x is not self.given else None
             if source is not None:
-                wanted.append((parameter or x, _gradient(array), _in_rule(array, results[0])))
+                wanted.append((parameter or x, _gradient(array)))
             if parameter is None and self._is_constant(x):
                 self._constants[id(array)] = x
         reads = [self._input(x) for x in kept]
         application = self.applications[making] = Application(
             making,
             outputs,
-            tuple([self._own(*y, inputs, arrays) for y in zip(outputs, results, strict=True)]),
+            sizes,
             tuple([_gradient(y) for y in results]),
+            max(0, beside - sum(sizes)),
+            rule,
             wanted,
             tuple(dict.fromkeys(x for x in reads if x is not None and not self._is_constant(x))),
             any(x is self.given or self._follows(x) for x in inputs if x is not None),
@@ -145,9 +143,9 @@ class Account:
 
     def _own(self, value: Value, array: Array, inputs: Sequence[Any], arrays: Sequence[Any]) -> int:
         """The bytes that an output has for itself: of a view of an input, none."""
-        memory = buffer(array)
+        memory = owner(array)
         for x, of in zip(inputs, arrays, strict=True):
-            if isinstance(of, np.ndarray) and buffer(of) is memory:
+            if isinstance(of, np.ndarray) and owner(of) is memory:
                 self._owners[value] = self._owners.get(x, x)
                 return 0
         self._sizes[value] = memory.nbytes
@@ -170,7 +168,7 @@ class Account:
         backward, left = self._backward(result, main, reads)
         return Stage(
             cost=len(self._order([result])),
-            result=buffer(array).nbytes,
+            result=owner(array).nbytes,
             gradient=_gradient(array),
             forward=self._forward(self._order([result]), [result]),
             backward=max(repeated + _gradient(array), backward),
@@ -201,8 +199,9 @@ class Account:
         there: set[Value] = set()
         most = 0
         for making in makings:
-            there.update(self.applications[making].outputs)
-            most = max(most, self._bytes(there))
+            application = self.applications[making]
+            there.update(application.outputs)
+            most = max(most, self._bytes(there) + application.beside)
             uses.subtract(x for x in making.inputs if isinstance(x, Value))
             there = {x for x in there if uses[x] > 0 or x in wanted}
         return most
@@ -211,21 +210,19 @@ class Account:
         self, result: Value, main: Sequence[Application], reads: Sequence[Value]
     ) -> tuple[int, int]:
         """The most that stands while the rules run, and what of gradients they leave standing."""
-        gradients: dict[Value | Leaf, int] = {}
+        gradients = Gradients()
         readers = Counter(x for application in main for x in application.reads)
         most = 0
         for application in reversed(main):
             for y, size in zip(application.outputs, application.gradients, strict=True):
-                gradients.setdefault(y, size)  # of one that nothing reads it is zeros
-            made = sum(size for _, _, size in application.wanted)
-            there = [x for x in reads if readers[x] > 0]
-            most = max(most, self._bytes(there) + sum(gradients.values()) + made)
+                if y not in gradients:  # the stage's result; of one that nothing reads it is zeros
+                    gradients.add(y, size)
+            there = self._bytes(x for x in reads if readers[x] > 0)
+            most = max(most, there + gradients.standing() + application.rule)
             readers.subtract(application.reads)
-            for y in application.outputs:
-                del gradients[y]
-            gradients.update({x: size for x, size, _ in application.wanted})
-        gradients.pop(self.given, None)
-        return most, sum(gradients.values())
+            most = max(most, there + gradients.turned_over(application))
+        gradients.drop(self.given)
+        return most, gradients.standing()
 
     def _made(self) -> int:
         """The bytes of constants that nobody else holds, such as random masks."""
@@ -237,10 +234,65 @@ def _gradient(array: Array) -> int:
     return int(array.size * gradient_spec(array)[1].itemsize)
 
 
+class Gradients:
+    """The gradients on their way in a backward, and the memory behind them, which some share."""
+
+    def __init__(self) -> None:
+        self._memory: dict[Value | Leaf, tuple[object, int]] = {}
+
+    def __contains__(self, key: Value | Leaf) -> bool:
+        return key in self._memory
+
+    def add(self, key: Value | Leaf, size: int) -> None:
+        """Take in a gradient that has memory of its own."""
+        self._memory[key] = object(), size
+
+    def drop(self, key: Value | Leaf) -> None:
+        self._memory.pop(key, None)
+
+    def standing(self) -> int:
+        """The bytes of all."""
+        return sum(dict(self._memory.values()).values())
+
+    def turned_over(self, application: Application) -> int:
+        """Exchange the gradients of its outputs for those of its inputs; the most that stands.
+
+        Those that its rule makes no memory for are views of its outputs' gradient. One that is
+        added to one that is there may take memory for the sum.
+        """
+        shared = self._memory[application.outputs[0]]
+        for y in application.outputs:
+            self.drop(y)
+        made, most = application.rule, 0
+        for key, size in application.wanted:
+            before = self._memory.get(key)
+            own = size <= made or size > shared[1] or before is not None
+            made -= size if size <= made else 0
+            self._memory[key] = (object(), size) if own else shared
+            most = max(most, self.standing() + (before[1] if before is not None else 0))
+        return most
+
+
+def _made_meanwhile(
+    function: Function, arrays: Sequence[Any], results: Sequence[Array]
+) -> tuple[int, int]:
+    """The bytes that a forward makes, and those that its rule does.
+
+    Operations of which nothing else is known make their results, and an array for each gradient.
+    """
+    footprint = footprint_of(function)
+    pairs = list(zip(arrays, function.sources, strict=True))
+    if footprint in (PLAIN, UNDECLARED):
+        return 0, sum(_in_rule(x, results[0]) for x, source in pairs if source is not None)
+    rule = footprint.of_rule(function, arrays, results)
+    return footprint.of_forward(function, arrays), rule
+
+
 def _in_rule(x: Array, y: Array) -> int:
-    """The bytes that a rule makes for an input: those of y until they are summed back to x."""
+    """The bytes of a gradient; of one that is summed to the input's shape those of the result's."""
     lead = y.ndim - x.ndim
-    broadcast = lead >= 0 and all(n in (1, m) for n, m in zip(x.shape, y.shape[lead:], strict=True))
+    sides = zip(x.shape, y.shape[max(lead, 0) :], strict=False)
+    broadcast = lead >= 0 and all(n in (1, m) for n, m in sides)
     return max(_gradient(x), _gradient(y)) if broadcast else _gradient(x)
 
 

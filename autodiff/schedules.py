@@ -236,7 +236,7 @@ class Schedule:
     @cached_property
     def plan(self) -> Plan:
         levels = self._cells // (2 * (len(self.chain) + 1) ** 2)
-        return Plan(self.chain, self.budget, min(max(levels, 50), 400))
+        return Plan(self.chain, self.budget, min(max(levels, 40), 400))
 
     def on_first_way(self, values: set[int], whole: set[int], last: int) -> list[Step] | None:
         """What to hold on the first way through the chain; None where the budget is short.

@@ -15,9 +15,11 @@ from typing import Any, Literal, TypeAlias
 from autodiff.arrays import Array
 from autodiff.chains import Chain, Stage
 from autodiff.config import settings, using_config
+from autodiff.footprints import footprint_of
+from autodiff.graph import Function
 from autodiff.keeping import BudgetError
+from autodiff.ledger import Ledger, owner
 from autodiff.recomputation import Recomputation
-from autodiff.replay import buffer
 from autodiff.schedules import Schedule, Step, Turn
 from autodiff.variable import Operand, Variable, as_constant
 
@@ -95,18 +97,53 @@ class WithinBudget(Recomputation):
         self._functions, self._budget, self._result_held = functions, budget, result_held
         self._input = start
         super().__init__(start)
-        size = buffer(start).nbytes
+        size = owner(start).nbytes
         if size > budget:
             raise BudgetError(budget, size, "the input alone", ADVICE)
 
     def begin_at(self, start: Array) -> None:
         super().begin_at(start)
+        self._ledger = Ledger()  # of what the chain has made and somebody holds
+        for array in (start, self._input):
+            self._ledger.met(array, "inputs")
         self._whole: set[int] = set()  # stages of which all is held that their rules read
         self._reading = 0  # the last one whose rules read anything; that is held until the next
         self._expected: Stage | None = None  # what the plan takes the stages to come to be like
         self._targets: dict[int, bool] = {}  # the values of theirs that it holds; stages whole?
 
     def keeps_reads(self) -> bool:
+        return True
+
+    def prepare(self, function: Function, arrays: Sequence[Any]) -> None:
+        """Make room for what an operation will make: a stage may be larger than was expected."""
+        size = footprint_of(function).of_forward(function, arrays)
+        made = sum(stage.made for stage in self.stages)
+        while self._ledger.standing + made + size > self._budget and self._dropped_last():
+            pass
+
+    def constants(self, results: Sequence[Array]) -> None:
+        for y in results:
+            self._ledger.met(y, "constants")
+
+    def keep(self, function: Function, arrays: Sequence[Any], results: Sequence[Array]) -> None:
+        super().keep(function, arrays, results)
+        for y in results:
+            self._ledger.met(y, "results")
+
+    def _dropped_last(self) -> bool:
+        """Drop what was held last, and is computed again from nearest by; whether there was any."""
+        if self._reading not in (0, *self._whole):
+            self.release_reads(self._reading)
+            self._reading = 0
+        elif self._whole:
+            number = max(self._whole)
+            self._whole.discard(number)
+            if number != self._reading:
+                self.release_reads(number)
+        elif self.held:
+            self.let_go(max(self.held))
+        else:
+            return False
         return True
 
     def passed(self, functions: int, y: Variable, is_last: bool) -> None:
@@ -137,7 +174,6 @@ class WithinBudget(Recomputation):
             self._hold(number, whole=True)
             if not self._fits(remaining):
                 self._plan_ahead(remaining)
-        self._make_room()
 
     def _hold(self, number: int, whole: bool) -> None:
         self.hold(number)
@@ -158,7 +194,7 @@ class WithinBudget(Recomputation):
         values = sum(self.stages[number - 1].result for number in self.held)
         inside = sum(self.stages[number - 1].inside for number in self._whole)
         made = sum(stage.made for stage in self.stages)
-        return self._standing() + buffer(self._start()).nbytes + values + inside + made
+        return self._standing() + owner(self._start()).nbytes + values + inside + made
 
     def _start(self) -> Array:
         assert self.start.held is not None
@@ -166,7 +202,7 @@ class WithinBudget(Recomputation):
 
     def _standing(self) -> int:
         """Bytes of the first function's input, where the chain begins later than there."""
-        return 0 if self._start() is self._input else buffer(self._input).nbytes
+        return 0 if self._start() is self._input else owner(self._input).nbytes
 
     def _typical(self) -> Stage:
         """What the stages to come are taken to be like: those before, on average."""
@@ -188,20 +224,6 @@ class WithinBudget(Recomputation):
         if not (self._result_held and stage.reads_result):
             return stage
         return replace(stage, reads_result=False, backward=stage.backward - stage.result)
-
-    def _make_room(self) -> None:
-        """Let go of what the last reading stage's rules read, if the next one has no room else."""
-        number, stage = self._reading, self._typical()
-        if number in (0, *self._whole):
-            return
-        here = self.stages[-1].result
-        read = self.stages[number - 1]
-        kept = read.inside + (
-            self.stages[number - 2].result * read.reads_input if number > 1 else 0
-        )
-        if self._bytes() + here + kept + stage.forward + stage.inside > self._budget:
-            self.release_reads(number)
-            self._reading = 0
 
     def _plan_ahead(self, remaining: int) -> None:
         """Take the stages to come to be typical, and hold what is best then."""
@@ -243,21 +265,21 @@ class WithinBudget(Recomputation):
     def _schedule(self, stages: Sequence[Stage]) -> Schedule:
         """What plans the chain; its own arrays are to have room beside those that are held."""
         chain, budget = self._chain(stages)
-        room = max(self._budget - self._bytes(), 0)
-        return Schedule(chain, budget, cells=max(room // 16, 20_000))
+        room = max(self._budget - self._ledger.standing, 0)
+        return Schedule(chain, budget, cells=room // 32)
 
     def _chain(self, stages: Sequence[Stage]) -> tuple[Chain, int]:
         """The chain of these stages, and the budget for it."""
         budget = self._budget - self._standing() - stages[-1].result * self._result_held
         stages = [*stages[:-1], self._as_last(stages[-1])]
-        return Chain(stages, buffer(self._start()).nbytes), budget
+        return Chain(stages, owner(self._start()).nbytes), budget
 
     def _check(self, is_last: bool) -> None:
         """Raise BudgetError where the stages so far need more than the budget."""
         number = len(self.stages)
         if number > 3 and not is_last and self.stages[-1] == self.stages[-2]:
             return  # which needs no more than that one did
-        chain, budget = Chain(self.stages, buffer(self._start()).nbytes), self._budget
+        chain, budget = Chain(self.stages, owner(self._start()).nbytes), self._budget
         if is_last:
             chain, budget = self._chain(self.stages)
         least = chain.least() + self._budget - budget

@@ -297,7 +297,7 @@ def counting() -> Iterator[Callable[[], int]]:
 
 # Whatever stages do -------------------------------------------------------------------------------
 
-WAYS = [{"segments": 1}, {"segments": 2}, {"budget": 700}, {"budget": 10**6}]  # of x of 56 bytes
+WAYS = [{"segments": 1}, {"segments": 2}, {"budget": 1_200}, {"budget": 10**6}]  # of x of 56 bytes
 ways = pytest.mark.parametrize("how", WAYS, ids=str)
 
 
