@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import pytest
-from test_functions import ROWS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_functions import ROWS, Row, bits, each, is_float, total
 
 import autodiff as ad
 from autodiff import Function, Variable, grad, using_config, using_mode
@@ -229,3 +232,20 @@ def test_no_operation_allocates_more_than_is_foreseen(
 
 def test_every_row_is_called() -> None:
     assert CALLS.keys() == {row.name for row in ROWS}
+
+
+@each()
+@given(data=st.data())
+@settings(max_examples=4)
+def test_every_operation_gives_the_same_within_a_budget(row: Row, data: st.DataObject) -> None:
+    case = data.draw(row.cases)
+    found = []
+    for budget in (None, 1 << 20):
+        with using_mode("lean"), using_config("budget", budget):
+            xs = [Variable(x.copy()) for x in case.operands]
+            wanted = [x for x in xs if is_float(x.data)]
+            result = total([y * 2 for y in row(*(x * 1 for x in xs), **deepcopy(case.options))])
+            first = grad(result, wanted, create_graph=True)
+            second = grad(total([g for g in first if g is not None]), wanted)
+            found.append(bits([*(None if g is None else g.data for g in first), *second]))
+    assert found[0] == found[1]
