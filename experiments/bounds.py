@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 from math import comb, gcd, inf
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -242,12 +242,14 @@ class Rule:
 
     reads: the buffers that it declares it reads. gradients: for each input, the buffer of what the
     rule gave for it; None where it gave nothing, NEW where that is in no buffer yet, SCATTERED
-    where it is a few elements, to be added to what is there.
+    where it is a few elements, to be added to what is there. given: the buffer of each output's
+    gradient, as the rule got it; a sum has one that the log did not see before.
     """
 
     application: Application
     reads: Sequence[int]
     gradients: Sequence[int | None]
+    given: Sequence[int | None] = ()
 
 
 NEW, SCATTERED = -1, 0
@@ -321,15 +323,18 @@ class _Liveness:
             self.end_pass()
         for read in rule.reads:
             self.need(read)
-        for value in outputs:
+        known: dict[int | None, int] = {}  # buffers that the rule got, by what they are called here
+        for value, given in zip_longest(outputs, rule.given):
             buffer = self.gradients.pop(value.number, None)
-            self.need(self.new(value.bytes) if buffer is None else buffer)
-        for value, gradient in zip(rule.application.inputs, rule.gradients, strict=True):
+            known[given] = self.new(value.bytes) if buffer is None else buffer
+            self.need(known[given])
+        gradients = [None if b is None else known.get(b, b) for b in rule.gradients]
+        for value, gradient in zip(rule.application.inputs, gradients, strict=True):
             if gradient is not None:
-                self.add(value, gradient, rule)
+                self.add(value, gradient, gradients)
 
-    def add(self, value: Value, buffer: int, rule: Rule) -> None:
-        """Add what a rule gave to the gradient of a value.
+    def add(self, value: Value, buffer: int, gradients: Sequence[int | None]) -> None:
+        """Add what a rule gave, one of these gradients, to the gradient of a value.
 
         A few elements are added to what is there, and take an array only where there is none.
         """
@@ -342,7 +347,7 @@ class _Liveness:
             return
         self.need(held)
         others = {b for number, b in self.gradients.items() if number != value.number}
-        others |= {b for b in rule.gradients if b is not None and rule.gradients.count(b) > 1}
+        others |= {b for b in gradients if b is not None and gradients.count(b) > 1}
         if buffer != SCATTERED and held in others:  # so the sum is taken in another array
             self.gradients[value.number] = self.new(value.bytes) if buffer in others else buffer
             self.need(self.gradients[value.number])

@@ -46,9 +46,10 @@ class Script:
         self.log.events.append(Application(inputs, outputs))
         return self.log.events[-1]
 
-    def rule(self, application, reads=(), gradients=None):
+    def rule(self, application, reads=(), gradients=None, given=()):
         gradients = [NEW] * len(application.inputs) if gradients is None else gradients
-        self.log.events.append(Rule(application, [value.buffer for value in reads], gradients))
+        buffers = [value.buffer for value in reads]
+        self.log.events.append(Rule(application, buffers, gradients, given))
 
     @property
     def floor(self):
@@ -181,6 +182,18 @@ def test_a_few_elements_are_added_to_a_gradient_without_an_array():
     script.rule(first, gradients=[SCATTERED])
     script.rule(second, gradients=[SCATTERED])
     assert script.floor == (10 + 10 + 1 + 1) * S  # x, its gradient, and those of a and b
+
+
+def test_a_sum_that_is_passed_on_as_it_is_is_one_array():
+    """z = y + y, y = x + w: the log meets the sum of two gradients when y's rule gets it."""
+    script = Script()
+    x, w = script.value(standing=True), script.value(standing=True)
+    y, z, ones = script.value(10 * S, of=x), script.value(of=x), script.value(0)
+    first, twice = script.apply([x, w], [y]), script.apply([y, y], [z])
+    total = script.value(10 * S).buffer
+    script.rule(twice, gradients=[ones.buffer, ones.buffer])
+    script.rule(first, gradients=[total, total], given=[total])
+    assert script.floor == (2 + 1 + 10) * S  # at `twice`: x, w, the gradient of z, and y's
 
 
 def test_a_gradient_that_is_passed_on_as_it_is_is_one_array():

@@ -22,6 +22,7 @@ from autodiff import (
     logsumexp,
     matmul,
     square,
+    using_mode,
 )
 from autodiff.functions.elementwise import Square
 from experiments.bounds import NEW, Rule, chain_floor
@@ -499,6 +500,48 @@ def test_no_peak_lies_under_its_floor(mode):
     sizes = {"size": 2_000, "length": 12}
     floor = measured("chain", "operations", mode, **sizes).readings["floor_bytes"]
     assert measured("chain", "traced", mode, **sizes).readings["peak_bytes"] >= floor
+
+
+DRAWN = [
+    lambda x0, x1: x0 + x1,
+    lambda x0, x1: x0 + x0,
+    lambda x0, x1: x0 * x1,
+    lambda x0, x1: square(x0),
+    lambda x0, x1: -x0[::-1],
+]
+
+
+def drawn_graph(seed, x0, x1):
+    """A number computed from two Variables by operations drawn at random; of seed 0 sums alone."""
+    if seed == 0:
+        twice = x0 + x0
+        return (twice + twice).sum()
+    rng = np.random.default_rng(seed)
+    values = [x0, x1, x0]
+    for kind in rng.integers(len(DRAWN), size=8):
+        chosen, other, place = rng.integers(3, size=3)
+        values[place] = DRAWN[kind](values[chosen], values[other])
+    values[0] = values[0] + values[1]
+    return (values.pop(0) + values.pop()).sum()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_graph_peaks_under_its_floor(seed, small_heap):
+    """Whatever the rules hand on, add up or leave as views."""
+    xs = [Variable(np.linspace(0.1, 0.2, 20_000)) for _ in "ab"]
+
+    def work():
+        drawn_graph(seed, *xs).backward()
+        for x in xs:
+            x.cleargrad()
+
+    with using_mode("lean"):
+        floor = logged(work).readings["floor_bytes"]
+        tracemalloc.start()
+        work()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert 0 < floor <= peak
 
 
 def test_lean_reaches_the_floor_of_a_chain():

@@ -72,7 +72,7 @@ class Operations(Instrument):
     def _run(self, rule: Method, function: Function, gys: tuple[Any, ...]) -> Any:
         reads = function.saved
         gxs = rule(function, *gys)
-        self._ran(function, reads, gxs if isinstance(gxs, tuple | list) else (gxs,))
+        self._ran(function, reads, gys, gxs if isinstance(gxs, tuple | list) else (gxs,))
         return gxs
 
     def _applied(self, function: Function, inputs: tuple[Any, ...], outputs: list[Any]) -> None:
@@ -83,7 +83,9 @@ class Operations(Instrument):
         self._names[type(function).__name__] += 1
         self.log.events.append(application)
 
-    def _ran(self, function: Function, reads: Sequence[Any], gxs: Sequence[Any]) -> None:
+    def _ran(
+        self, function: Function, reads: Sequence[Any], gys: Sequence[Any], gxs: Sequence[Any]
+    ) -> None:
         application = self._applications[id(function)]
         gradients = [
             self._gradient(gx, wanted) if wants else None
@@ -91,7 +93,8 @@ class Operations(Instrument):
         ]
         arrays = [array for array in map(_array, reads) if array is not None]
         buffers = [self._buffer(array) for array in arrays]
-        self.log.events.append(Rule(application, buffers, gradients))
+        given = [None if array is None else self._buffer(array) for array in map(_array, gys)]
+        self.log.events.append(Rule(application, buffers, gradients, given))
 
     def _gradient(self, gx: Any, value: Value) -> int | None:
         """The buffer of a gradient: NEW where the engine has still to make the one that counts."""
