@@ -480,6 +480,7 @@ def searched_layers(values, weights, budget):
         ([2, 1, 4, 2, 6], [1, 2, 2, 3]),
         ([1, 6, 1, 1, 5], [1, 1, 1, 1]),
         ([4, 4, 4, 4, 4], [0, 0, 0, 0]),
+        ([9, 1, 2], [1, 1]),
     ],
 )
 def test_layers_need_what_the_best_of_all_schedules_needs(values, weights):

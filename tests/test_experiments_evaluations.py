@@ -7,7 +7,19 @@ import inspect
 import numpy as np
 import pytest
 
-from autodiff import Function, Variable, checkpoint, exp, grad, sin, square, tanh, using_mode
+from autodiff import (
+    Function,
+    Variable,
+    checkpoint,
+    checkpoint_sequential,
+    exp,
+    grad,
+    sin,
+    square,
+    tanh,
+    using_config,
+    using_mode,
+)
 from autodiff.functions.elementwise import Sin, Square
 from experiments.instruments.evaluations import Evaluations
 
@@ -68,6 +80,23 @@ def test_a_checkpoint_in_a_checkpoint_evaluates_what_is_under_both_three_times()
         return checkpoint(sin, x)
 
     assert readings(lambda: checkpoint(lambda x: square(inner(x)), x()).backward()) == (5, 3)
+
+
+def test_within_a_budget_and_in_segments_each_evaluation_is_counted():
+    def segments():
+        checkpoint_sequential([sin] * 12, x(), segments=3).backward()
+
+    def budget():
+        with using_config("budget", 8 * 5 * 8):
+            y = x()
+            for _ in range(12):
+                y = sin(y)
+            y.backward()
+
+    assert readings(segments) == (12 + 2 * 3, 2 * 3)
+    found, again = readings(budget)
+    assert found - again == 12
+    assert again > 0
 
 
 def test_a_gradient_s_own_graph_is_computed_for_the_first_time():

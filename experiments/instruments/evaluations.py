@@ -18,8 +18,9 @@ class Evaluations(Instrument):
     again. A Function that evaluates others in its forward, as a checkpoint does, is counted by
     these and not itself.
     Blind to: what an evaluation costs; what NumPy computes outside of Functions, gradient rules
-    among it. Under create_graph a checkpoint's own operations and those of its gradient cannot be
-    told apart, and all count as computed again.
+    among it. What a checkpoint applies again for `grad`, or under create_graph, cannot be told from
+    the gradient's own graph, and counts as the first; what is repeated without being applied, as
+    budgets and sequences of checkpoints do, never does.
     Cost: some microseconds for each evaluation; that is why it measures nothing else.
     Source: the public classes autodiff.Function and Variable, wrapped while the trial runs.
     """
@@ -71,9 +72,8 @@ class Evaluations(Instrument):
         return result
 
     def _run(self, rule: Method, function: Function, gys: tuple[Any, ...]) -> Any:
-        differentiated = any(isinstance(gy, Variable) for gy in gys)
-        back = not differentiated or type(function) in self._made_of_others
-        return self._within(back or self._going_back, rule, function, *gys)
+        back = self._going_back or type(function) in self._made_of_others
+        return self._within(back, rule, function, *gys)
 
     def _backward(self, backward: Method) -> Method:
         def passed(
