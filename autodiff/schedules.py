@@ -6,7 +6,7 @@ O. Beaumont et al., "Optimal checkpointing for heterogeneous chains" (2019), for
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from math import comb, inf
 from typing import Any, NamedTuple
@@ -223,6 +223,9 @@ class Plan:
             yield Step(first, whole=True), self._from(start, self._backward[first], after)
 
 
+_ANSWERS: dict[tuple[Any, ...], Any] = {}
+
+
 class Schedule:
     """What to hold of a chain, and when: in closed form where its stages are alike, else by a Plan.
 
@@ -230,13 +233,23 @@ class Schedule:
     """
 
     def __init__(self, chain: Chain, budget: int, cells: int = 2_000_000) -> None:
-        self.chain, self.budget, self._cells = chain, budget, cells
+        self.chain, self.budget = chain, budget
         self._slack = budget // 1000  # which the graph's own objects weigh more than
+        self._levels = min(max(cells // (2 * (len(chain) + 1) ** 2), 40), 400)
 
     @cached_property
     def plan(self) -> Plan:
-        levels = self._cells // (2 * (len(self.chain) + 1) ** 2)
-        return Plan(self.chain, self.budget, min(max(levels, 40), 400))
+        return Plan(self.chain, self.budget, self._levels)
+
+    def _remembered(self, asked: tuple[Any, ...], answer: Callable[[], Any]) -> Any:
+        """An answer that takes a Plan, from one training step to the next."""
+        chain = self.chain
+        key = (chain.stages, chain.sizes[0], self.budget, self._levels, *asked)
+        if key not in _ANSWERS:
+            if len(_ANSWERS) >= 200:
+                _ANSWERS.clear()
+            _ANSWERS[key] = answer()
+        return _ANSWERS[key]
 
     def on_first_way(self, values: set[int], whole: set[int], last: int) -> list[Step] | None:
         """What to hold on the first way through the chain; None where the budget is short.
@@ -257,7 +270,10 @@ class Schedule:
                 steps.append(Step(start))
             if {step.value for step in steps} <= values:
                 return steps
-        return self.plan.way(values, whole, last)
+        asked = (frozenset(values), frozenset(whole), last)
+        way: list[Step] | None
+        way = self._remembered(asked, lambda: self.plan.way(values, whole, last))
+        return way
 
     def in_backward(self, held: Sequence[Step] = (), last: int = 0) -> list[Turn] | None:
         """The turns of the stages, the last one's first; None where the budget is short.
@@ -265,6 +281,13 @@ class Schedule:
         held: what is held when it begins, beside x_0. last: the stage all of whose backward's
         arrays are there, and after which none reads anything; 0: there is none.
         """
+        turns: list[Turn] | None
+        if self.chain.alike(0, len(self.chain)):
+            return self._turns(held, last)
+        turns = self._remembered((tuple(held), last), lambda: self._turns(held, last))
+        return turns
+
+    def _turns(self, held: Sequence[Step], last: int) -> list[Turn] | None:
         values = [0, *(step.value for step in held)]
         whole = {step.value for step in held if step.whole}
         chain = self.chain
