@@ -17,6 +17,7 @@ functions   every operation, from abs to where; NumPy's functions on Variables a
 checkpoint  recompute a part of the graph instead of keeping it
 budget      using_config("budget", BYTES): drop what is kept, and compute it again
 draws       the random numbers of such a part, drawn again
+sequential  checkpoint_sequential: a chain within a budget, or in segments
 packing     Packer: in what form kept arrays stand between forward and backward
 packers     Half, Compressed, Disk
 derivatives jacobian, hessian, hvp, vjp: derivatives of a function

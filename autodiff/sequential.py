@@ -284,7 +284,8 @@ class WithinBudget(Recomputation):
             chain, budget = self._chain(self.stages)
         least = chain.least() + self._budget - budget
         if least > self._budget:
-            what = f"the backward of {'all' if is_last else 'the first'} {number} stages"
+            of = "all" if is_last else "the first"
+            what = f"the backward of {f'{of} {number} stages' if number > 1 else 'one stage'}"
             raise BudgetError(self._budget, least, what, ADVICE)
 
 
@@ -325,13 +326,16 @@ def checkpoint_sequential(
 ) -> Variable:
     """functions[-1](...functions[0](x)), of which backward computes again what is not held.
 
-    Exactly one of segments, how many parts the chain is cut into, each of them computed again whole
-    (Chen et al.), and budget, the bytes that all arrays of the chain may take: x, values that are
-    held or on their way, gradients. Stages that are alike are computed again as seldom as the
-    budget allows (Griewank and Walther 2000), others as seldom as is known when each is passed.
-    result: whether the caller holds the result while backward runs; if so, it counts, too.
-    Every function is called once; just the forwards of its operations are computed again. What an
-    operation makes for itself for a moment is not counted.
+    segments: how many parts to cut the chain into; the input of each is held, and each but the last
+        is computed again whole (Chen et al. 2016).
+    budget: the bytes that the chain's arrays may take: x, values held or on their way, gradients
+        with those of parameters, and, where it is known of an operation, what it makes for a
+        moment. Stages that are alike are computed again as seldom as that allows (Griewank and
+        Walther 2000), others as seldom as was known when each of them was passed.
+    result: whether the caller holds the result while backward runs; if so, the budget counts it.
+    Exactly one of segments and budget is given. Every function is called once; just the forwards of
+    operations are computed again. What functions make beside operations is not counted, nor is what
+    a chain inside a stage holds.
     Raises BudgetError where a budget cannot be met.
     """
     stages = _checked(functions, segments, budget, result)

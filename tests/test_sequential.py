@@ -445,6 +445,66 @@ def test_it_stands_in_a_checkpoint_and_checkpoints_in_it_and_it_in_itself(
     assert np.array_equal(nested, plain)
 
 
+@pytest.mark.parametrize(
+    "keeper",
+    [{"budget": 10**6}, {"packer": ad.Compressed()}],
+    ids=lambda keeper: next(iter(keeper)),
+)
+@ways
+def test_it_stands_in_a_graph_that_is_kept_in_another_way(
+    how: dict[str, int], keeper: dict[str, Any]
+) -> None:
+    functions: list[Stage] = [ad.sin, ad.exp, ad.tanh, ad.sin]
+    found = []
+    for chain in (plainly, lambda fs, x: checkpoint_sequential(fs, x, **how)):
+        x = Variable(np.linspace(0.1, 2, 7))
+        ((name, value),) = keeper.items()
+        with using_mode("lean"), using_config(name, value):
+            y = ad.sum(ad.exp(chain(functions, ad.sin(x) * 1.5)) ** 2)  # type: ignore[operator]
+            y.backward()
+        assert x.grad is not None
+        found.append(x.grad.tobytes())
+    assert found[0] == found[1]
+
+
+def test_random_chains_stay_within_their_budgets() -> None:
+    """Of stages that grow, shrink, branch and hold more than one operation."""
+    drawn = np.random.default_rng(0)
+    unit = 20_000
+
+    def resized(size: int) -> Stage:
+        def stage(x: Variable) -> Variable:
+            if x.size > size:
+                return x[:size] * 1.0
+            return ad.concatenate([x] + [x[:unit]] * ((size - x.size) // unit))
+
+        return stage
+
+    kinds: list[Stage] = [
+        ad.sin,
+        ad.tanh,
+        lambda x: x * 0.9,
+        lambda x: ad.sin(ad.tanh(x) * 0.5),
+        lambda x: x + ad.tanh(x),
+    ]
+    for _ in range(6):
+        functions = [
+            kinds[k] if k < len(kinds) else resized(unit * int(drawn.integers(1, 6)))
+            for k in drawn.integers(0, len(kinds) + 2, size=8)
+        ]
+        expected = plain_gradient(functions)
+        least = 1
+        for _ in range(len(functions)):
+            try:
+                run(functions, budget=least)
+            except BudgetError as error:
+                least = error.least
+        for budget in (least, least + 4 * ARRAY, least + 12 * ARRAY):
+            found = run(functions, budget=budget)
+            assert found.gradient == expected
+            assert found.peak <= budget / ARRAY + 0.6
+
+
 def test_without_a_graph_it_is_the_plain_chain() -> None:
     with no_grad():
         y = checkpoint_sequential([ad.sin, ad.exp], Variable(np.ones(3)), budget=1)
