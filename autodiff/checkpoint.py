@@ -24,6 +24,7 @@ import numpy as np
 from autodiff.arrays import Array, Spec
 from autodiff.config import Settings, in_force, settings
 from autodiff.draws import Draws, Replay
+from autodiff.footprint import NOTHING
 from autodiff.gradients import UNTRACKED, Gradient, Leaf, Pass, Source, Untracked, add
 from autodiff.graph import Function, alone, several
 from autodiff.keeping import Kept
@@ -179,6 +180,7 @@ class Checkpoint(Function):
 
     __slots__ = ("call", "saves", "_results")
     numbers_outputs = True
+    footprint = NOTHING  # its operations ask for themselves
 
     call: Call | None
 

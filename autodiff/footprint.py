@@ -77,8 +77,8 @@ class Footprint:
             total = (self._made(wanted) + self.rule_beside) * largest
             if self.fitted:
                 total += sum([_fitting(s, of_outputs[0]) for s in of_inputs if s is not None])
-        if total:
-            total += 2 * min(largest, BUFFER)
+            if total:
+                total += 2 * min(largest, BUFFER)
         if total and largest <= SMALL * 8:
             total += 2 * largest
         return math.ceil(total)
@@ -147,3 +147,11 @@ def _fitting(spec: Spec, gy: Spec) -> int:
     (shape, _), (whole, dtype) = spec, gy
     between = whole[len(whole) - len(shape) :] if len(whole) > len(shape) > 0 else ()
     return bytes_of(spec) + (bytes_of((between, dtype)) if between else 0)
+
+
+def nothing(function: Any, arrays: Arrays) -> int:
+    """What an operation allocates by itself that gives views, or what other operations give."""
+    return 0
+
+
+NOTHING = Footprint(results=nothing, gradients=(0,), fitted=False)

@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 
 from autodiff.arrays import bytes_of
-from autodiff.footprint import BUFFER, Arrays, Footprint, broadcast, broadcast_shape
+from autodiff.footprint import (
+    BUFFER,
+    NOTHING,
+    Arrays,
+    Footprint,
+    broadcast,
+    broadcast_shape,
+    nothing,
+)
 from autodiff.functions import (
     correlation,
     elementwise,
@@ -42,11 +50,6 @@ def _of_kind(kind: Any) -> Footprint:
             return FOOTPRINTS[above]
     ours = any(above.__module__ in _THEMES for above in kind.__mro__)
     return PLAIN if ours else UNDECLARED
-
-
-def _nothing(function: Any, arrays: Arrays) -> int:
-    """A view has no bytes of its own."""
-    return 0
 
 
 def _rearranged(function: Any, arrays: Arrays) -> int:
@@ -116,7 +119,9 @@ def _reducing(forward: float = 1, rule: float = 4, gradient: float = 0, **more: 
         return math.ceil(forward * _small(function, arrays))
 
     def in_rule(function: Any, arrays: Arrays, of_inputs: Any, of_outputs: Any) -> float:
-        return rule * _small(function, arrays) + gradient * bytes_of(of_inputs[0])
+        one = bytes_of(of_inputs[0])
+        buffers = 2 * min(one, BUFFER) if rule else 0
+        return rule * _small(function, arrays) + gradient * one + buffers
 
     def work(function: Any, arrays: Arrays) -> float:
         return float(arrays[0].nbytes) / (_small(function, arrays) or 1)
@@ -131,7 +136,9 @@ def _along_an_axis(forward: float, rule: float, gradient: float, beside: float) 
         return int(broadcast(arrays)[0] + math.ceil(forward * _small(function, arrays)))
 
     def in_rule(function: Any, arrays: Arrays, of_inputs: Any, of_outputs: Any) -> float:
-        return rule * _small(function, arrays) + gradient * bytes_of(of_inputs[0])
+        one = bytes_of(of_inputs[0])
+        buffers = 2 * min(one, BUFFER) if rule else 0
+        return rule * _small(function, arrays) + gradient * one + buffers
 
     return Footprint(results=in_forward, rule=in_rule, beside=beside)
 
@@ -141,7 +148,7 @@ def _of_rows(function: Any, arrays: Arrays) -> int:
 
 
 def _scores(function: Any, arrays: Arrays, of_inputs: Any, of_outputs: Any) -> float:
-    return 2 * bytes_of(of_inputs[0]) + _of_rows(function, arrays)
+    return 2 * (bytes_of(of_inputs[0]) + BUFFER) + _of_rows(function, arrays)
 
 
 def _number(function: Any, arrays: Arrays) -> int:
@@ -245,7 +252,8 @@ def _correlation(made: str) -> Footprint:
         return int(one) + beside(function, arrays) + 2 * BUFFER
 
     def in_rule(function: Any, arrays: Arrays, of_inputs: Any, of_outputs: Any) -> float:
-        return _gradients_alone(function, arrays, of_inputs, of_outputs) + beside(function, arrays)
+        gxs = _gradients_alone(function, arrays, of_inputs, of_outputs)
+        return gxs + beside(function, arrays) + 2 * BUFFER
 
     def work(function: Any, arrays: Arrays) -> float:
         g = function.geometry
@@ -261,16 +269,22 @@ def _of_power(function: Any, arrays: Arrays, of_inputs: Any, of_outputs: Any) ->
     wanted = sum([spec is not None for spec in of_inputs])
     number = not isinstance(arrays[1], np.ndarray)
     beside = (0 if arrays[1] == 2 else 1) if number else 5
-    return (wanted + beside) * bytes_of(of_outputs[0])
+    one = bytes_of(of_outputs[0])
+    return (wanted + beside) * one + (0 if number else 2 * min(one, BUFFER))
 
 
 def _gradients_alone(function: Any, arrays: Arrays, of_inputs: Any, of_outputs: Any) -> float:
     return sum([bytes_of(spec) for spec in of_inputs if spec is not None])
 
 
+def _laid(function: Any, arrays: Arrays, of_inputs: Any, of_outputs: Any) -> float:
+    """Windows are added up in strides."""
+    return _gradients_alone(function, arrays, of_inputs, of_outputs) + 2 * BUFFER
+
+
 PLAIN = Footprint()
 UNDECLARED = Footprint(rule_beside=1)  # such as 2 * x * gy
-VIEW = Footprint(results=_nothing, gradients=(0,), fitted=False)
+VIEW = NOTHING  # which has no bytes of its own
 _MODULES = (correlation, elementwise, losses, products, reductions, shapes, sliding)
 C, E, L, P, R, S, W = _MODULES
 _THEMES = {module.__name__ for module in _MODULES}
@@ -303,17 +317,17 @@ FOOTPRINTS: dict[type[Function], Footprint] = {
     S.ExpandDims: VIEW,
     S.Transpose: VIEW,
     S.SwapAxes: VIEW,
-    S.BroadcastTo: Footprint(results=_nothing, gradients=(0,)),
+    S.BroadcastTo: Footprint(results=nothing, gradients=(0,)),
     S.SumTo: Footprint(results=_summed, gradients=(0,), fitted=False),
     S.Concatenate: Footprint(results=_joined, gradients=(0,), fitted=False),
     S.Stack: Footprint(results=_joined, gradients=(0,), fitted=False),
-    S.Split: Footprint(results=_nothing, rule=_gradients_alone),
+    S.Split: Footprint(results=nothing, rule=_gradients_alone),
     S.GetItem: Footprint(results=_chosen, gradients=(0,), fitted=False),
     S.PutItem: Footprint(results=_put, rule=_gradients_alone),
     S.Pad: Footprint(results=_padded, gradients=(0,), fitted=False),
     C.Correlate: _correlation("results"),
     C.Spread: _correlation("images"),
     C.Weighted: _correlation("weights"),
-    W.Windows: Footprint(results=_nothing, rule=_gradients_alone),
+    W.Windows: Footprint(results=nothing, rule=_laid),
     W.Overlay: Footprint(results=_of_shape, gradients=(0,), fitted=False),
 }

@@ -111,7 +111,8 @@ class Function:
 
     def apply(self, *inputs: Operand) -> Any:
         """Apply an operation that was made for this: `__call__`, with no check that it was."""
-        recording = settings().recording
+        now = settings()
+        recording, keeper = now.recording, now.keeper
         arrays: list[Any] = []
         sources: list[Source | None] = []
         generation = -2  # before that of a leaf
@@ -128,12 +129,11 @@ class Function:
             sources.append(source)
         if self.saves is None or len(arrays) == 1:
             arrays = all_arrays(arrays)
-        keeper = None if recording is None else recording.keeper
         if keeper is not None:
             keeper.prepare(self, arrays)
         results = self.results(arrays)
         if recording is None:
-            part = settings().part
+            part = now.part
             leaf = UNTRACKED if part is None else part.read(inputs)
             outputs = [unchecked(y, leaf, leaf is not None) for y in results]
         elif generation == -2:
@@ -143,6 +143,8 @@ class Function:
             outputs = self._record(recording, inputs, of_inputs, generation + 1, arrays, results)
             if keeper is not None:
                 keeper.keep(self, arrays, results)
+        if keeper is not None and (recording is None or generation == -2):
+            keeper.constants(results)
         return outputs if len(outputs) > 1 else outputs[0]
 
     apply_any = apply  # what subclasses with an `apply` of their own leave the rest to

@@ -21,10 +21,10 @@ class Keeper:
     __slots__ = ()
 
     def prepare(self, function: Function, arrays: Sequence[Any]) -> None:
-        """An operation is about to run on these arrays and numbers, and to be recorded."""
+        """An operation is about to run on these arrays and numbers."""
 
     def constants(self, results: Sequence[Array]) -> None:
-        """It gave these, and was not recorded: nothing that it ran on wants a gradient."""
+        """It gave these and was not recorded: nothing wants a gradient, or there is no graph."""
 
     def keep(self, function: Function, arrays: Sequence[Any], results: Sequence[Array]) -> None:
         """It has been taken into the graph, and gave these: put a Kept in place of its `kept`."""

@@ -60,7 +60,16 @@ AUTODIFF = {
         "values",
         "variable",
     },
-    "checkpoint": {"arrays", "config", "draws", "gradients", "graph", "keeping", "variable"},
+    "checkpoint": {
+        "arrays",
+        "config",
+        "draws",
+        "footprint",
+        "gradients",
+        "graph",
+        "keeping",
+        "variable",
+    },
     "replay": {"arrays", "chains", "footprints", "gradients", "graph", "ledger", "values"},
     "recomputation": {
         "arrays",

@@ -596,16 +596,29 @@ def test_two_threads_have_pools_of_their_own() -> None:
     assert found == [plain] * 6
 
 
-def test_checkpoint_within_a_budget() -> None:
+@pytest.mark.parametrize("arrays", range(7, 14))
+def test_checkpoint_within_a_budget(arrays: int) -> None:
     def block(x: Variable) -> Variable:
         return chained(sin, x, 6)
 
     x = Variable(np.full(SIZE, 0.1))
     plain = grad(block(block(x)), x)[0].tobytes()
-    with Peak() as peak, using_config("budget", 12 * S):
+    with Peak() as peak, using_config("budget", arrays * S):
+        held = chained(sin, x, 3)  # what it keeps makes room for what checkpoint computes
         y = ad.checkpoint(block, ad.checkpoint(block, x))
         assert grad(y, x)[0].tobytes() == plain
-    assert peak.highest <= 12 * S
+        held.backward()
+    assert peak.highest <= arrays * S
+
+
+def test_what_is_computed_without_a_graph_keeps_to_the_budget() -> None:
+    x = Variable(np.full(SIZE, 0.1))
+    with Peak() as peak, using_config("budget", 6 * S):
+        y = chained(sin, x, 5)
+        with ad.no_grad():
+            z = sin(sin(x))
+        assert (y.creator is None, z.creator is None) == (False, True)
+    assert peak.highest <= 5 * S  # and x
 
 
 @pytest.mark.parametrize("end", ["backward", "dropped", "error", "create_graph"])

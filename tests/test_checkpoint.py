@@ -302,7 +302,7 @@ def test_beside_other_ways_to_buy_memory(way: str) -> None:
         plain = gradients(chain)
         assert len(CALLS) == 12
         if way == "budget":
-            with using_config("budget", 24 * 8000):
+            with using_config("budget", 16 * 8000):
                 assert gradients(chain) == plain
         elif way == "packer":
             with using_config("packer", ad.Disk()):
