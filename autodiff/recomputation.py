@@ -64,33 +64,44 @@ class Later(Kept):
         return alone(tuple([found[x] if isinstance(x, Value) else x for x in self.values]))
 
     def begin(self, gy: Any) -> Any:
-        if self.number in self.part.main and self.number not in self.part.ready:
-            self.recomputation.restore(self.part)
+        part = self.part
+        is_due = self.recomputation.is_recorded and self.number in part.main
+        if is_due and self.number not in part.ready:
+            self.recomputation.restore(part)
         return self.arrays()
 
     def end(self, gxs: Any) -> None:
-        self.recomputation.done(self.part, self.number)
+        if self.recomputation.is_recorded:
+            self.recomputation.done(self.part, self.number)
 
     def let_go(self) -> None:
-        self.recomputation.done(self.part, self.number)
-        self.part.standing -= 1
-        if not self.part.standing:
-            self.part.result, self.part.reads, self.part.main = None, [], []
+        self.end(None)
+        part = self.part
+        part.standing -= 1
+        if not part.standing and self.recomputation.is_recorded:
+            part.result, part.reads, part.main = None, [], []
 
 
 class Recomputation(Keeper):
     """The keeper of a chain: it records the stages, holds some values, and computes the others.
 
-    start: the array of x_0, which is held throughout.
+    start: the array of x_0, which is held throughout. is_recorded: whether the chain has come to
+    its end. A stage may run a backward of its own before; its rules find what they read themselves.
     """
 
+    is_recorded = False
+
     def __init__(self, start: Array) -> None:
+        self.parts: list[Part] = []
+        self._part = Part()
         self.begin_at(start)
 
     def begin_at(self, start: Array) -> None:
         """Begin the chain here: no gradient goes to what was before it."""
+        for part in (*self.parts, self._part):  # whose rules, if any runs, find for themselves
+            part.ready, part.main = set(), []
         self.start = Value(start)
-        self.parts: list[Part] = []
+        self.parts = []
         self.stages: list[Stage] = []
         self.held: set[int] = set()  # the numbers of values
         self._claims: dict[Value, tuple[Array, int]] = {}  # what is held, and for how many reasons
@@ -151,6 +162,7 @@ class Recomputation(Keeper):
 
     def follow(self, turns: list[Turn]) -> None:
         """The first way is done: follow these turns in the first backward."""
+        self.is_recorded = True
         self._turns, self._at = turns, len(self.parts) + 1
 
     # What is held ---------------------------------------------------------------------------------
