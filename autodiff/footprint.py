@@ -51,13 +51,12 @@ class Footprint:
         """The bytes that a forward allocates at most, its results among them."""
         one, buffers = broadcast(arrays)
         if self.results is None:
-            results = one
-        else:
-            try:
-                results = self.results(function, arrays)
-            except (ValueError, IndexError, TypeError, AttributeError):
-                results = one  # of operands that do not fit, which the operation is about to say
-        return results + buffers + math.ceil(self.beside * one)
+            return one + buffers + math.ceil(self.beside * one)
+        try:
+            results = self.results(function, arrays)
+        except (ValueError, IndexError, TypeError, AttributeError):
+            results = one  # of operands that do not fit, which the operation is about to say
+        return results + math.ceil(self.beside * one)
 
     def of_rule(self, function: Function, arrays: Arrays, results: Sequence[Array]) -> int:
         """The bytes that the rule of this application allocates at most."""

@@ -163,7 +163,8 @@ def _product(function: Any, arrays: Arrays) -> int:
     x0, x1, *_ = arrays
     rows = x0.shape[-2] if x0.ndim > 1 else 1
     columns = x1.shape[-1] if x1.ndim > 1 else 1
-    return int(_lead(x0, x1) * rows * columns * _width(arrays)) + _copies(arrays)
+    one = int(_lead(x0, x1) * rows * columns * _width(arrays))
+    return one + _copies(arrays) + (min(one, BUFFER) if len(arrays) > 2 else 0)  # for a bias
 
 
 def _lead(x0: Any, x1: Any) -> int:
@@ -244,16 +245,16 @@ def _correlation(made: str) -> Footprint:
         g, width = function.geometry, _width(arrays)
         windows = g.images[1] * math.prod(g.size) * math.prod(g.places)
         image = windows + g.images[1] * math.prod(g.padded) + g.filters * math.prod(g.places)
-        memory = max(correlation.WORKSPACE, image * width)
-        return int(memory + 2 * math.prod(g.weights) * width) + BUFFER
+        memory = min(g.images[0] * image, max(correlation.WORKSPACE // width, image)) * width
+        buffers = 3 * min(BUFFER, memory)
+        return int(memory + 2 * math.prod(g.weights) * width + buffers)
 
     def in_forward(function: Any, arrays: Arrays) -> int:
         one = math.prod(getattr(function.geometry, made)) * _width(arrays)
-        return int(one) + beside(function, arrays) + 2 * BUFFER
+        return int(one) + beside(function, arrays)
 
     def in_rule(function: Any, arrays: Arrays, of_inputs: Any, of_outputs: Any) -> float:
-        gxs = _gradients_alone(function, arrays, of_inputs, of_outputs)
-        return gxs + beside(function, arrays) + 2 * BUFFER
+        return _gradients_alone(function, arrays, of_inputs, of_outputs) + beside(function, arrays)
 
     def work(function: Any, arrays: Arrays) -> float:
         g = function.geometry
@@ -279,7 +280,8 @@ def _gradients_alone(function: Any, arrays: Arrays, of_inputs: Any, of_outputs: 
 
 def _laid(function: Any, arrays: Arrays, of_inputs: Any, of_outputs: Any) -> float:
     """Windows are added up in strides."""
-    return _gradients_alone(function, arrays, of_inputs, of_outputs) + 2 * BUFFER
+    gxs = _gradients_alone(function, arrays, of_inputs, of_outputs)
+    return gxs + 2 * min(BUFFER, gxs)
 
 
 PLAIN = Footprint()
