@@ -3,6 +3,8 @@
 A Pool, the keeper of one `with using_config("budget", BYTES)`, counts every array that its graphs
 touch. Before one is made it drops kept arrays until there is room; a rule that reads one that was
 dropped has it computed again, from the nearest arrays that are there.
+An array that somebody else makes counts from the first operation that it is given to: weights that
+wait for their layer are beside the budget until then, in the first pass of a block.
 Source: Kirisame et al. 2021 (Dynamic Tensor Rematerialization, arXiv 2006.09616).
 """
 

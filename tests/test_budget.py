@@ -611,6 +611,17 @@ def test_checkpoint_within_a_budget(arrays: int) -> None:
     assert peak.highest <= arrays * S
 
 
+def test_an_array_of_somebody_elses_counts_once_an_operation_is_given_it() -> None:
+    x, w = Variable(np.ones(SIZE)), Variable(np.ones(SIZE))
+    with using_config("budget", 20 * S):
+        pool: Any = settings().keeper
+        y = sin(x)
+        assert pool.ledger.standing == 2 * S
+        y = y * w
+        assert pool.ledger.standing == 4 * S
+    assert y.creator is not None
+
+
 def test_what_is_computed_without_a_graph_keeps_to_the_budget() -> None:
     x = Variable(np.full(SIZE, 0.1))
     with Peak() as peak, using_config("budget", 6 * S):
