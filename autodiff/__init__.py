@@ -26,7 +26,7 @@ arrays      what the engine asks of plain arrays
 nn          layers, optimizers, data: import it by its own name
 """
 
-import autodiff.budget  # noqa: F401  # which enters itself in the settings
+import autodiff.keepers.budget  # noqa: F401  # which enters itself in the settings
 from autodiff.arrays import as_array
 from autodiff.checkpoint import checkpoint, recomputing, replayed
 from autodiff.config import Config, no_grad, test_mode, using_config, using_mode
@@ -34,11 +34,11 @@ from autodiff.derivatives import hessian, hvp, jacobian, vjp
 from autodiff.functions import *
 from autodiff.gradcheck import gradient_check, numerical_diff
 from autodiff.graph import Function
+from autodiff.keepers.packers import Compressed, Disk, Half
+from autodiff.keepers.packing import Packer
+from autodiff.keepers.sequential import checkpoint_sequential
 from autodiff.keeping import BudgetError
 from autodiff.memory import MODES, MemoryMode
-from autodiff.packers import Compressed, Disk, Half
-from autodiff.packing import Packer
-from autodiff.sequential import checkpoint_sequential
 from autodiff.variable import Variable, as_variable, grad
 
 __all__ = [

@@ -61,7 +61,7 @@ from autodiff.variable import (
 )
 
 if TYPE_CHECKING:
-    from autodiff.values import Making
+    from autodiff.keepers.values import Making
 
 _new = object.__new__
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from autodiff import Function
 from autodiff.graph import alone
+from autodiff.keepers.values import Value, values_kept
 from autodiff.keeping import Keeper, Kept
-from autodiff.values import Value, values_kept
 
 
 class Nothing(Keeper):

@@ -35,69 +35,38 @@ AUTODIFF = {
     "config": {"keeping", "memory"},
     "gradients": {"arrays", "config", "keeping", "memory"},
     "variable": {"arrays", "config", "gradients", "memory"},
-    "values": {"arrays", "gradients"},
-    "chains": set(),
-    "schedules": {"chains"},
     "graph": {"arrays", "config", "gradients", "keeping", "memory", "variable"},
     "functions": {"arrays", "config", "gradients", "graph", "variable"},
+    "keepers": {"arrays", "config", "functions", "gradients", "graph", "keeping", "variable"},
     "draws": set(),
-    "packers": {"arrays"},
-    "packing": {"arrays", "config", "gradients", "graph", "keeping"},
-    "footprint": {"arrays", "graph"},
-    "footprints": {"arrays", "footprint", "functions", "graph"},
-    "ledger": {"arrays"},
-    "eviction": {"values"},
-    "budget": {
-        "arrays",
-        "config",
-        "eviction",
-        "footprint",
-        "footprints",
-        "gradients",
-        "graph",
-        "keeping",
-        "ledger",
-        "values",
-        "variable",
-    },
     "checkpoint": {
         "arrays",
         "config",
         "draws",
-        "footprint",
         "gradients",
         "graph",
+        "keepers",
         "keeping",
-        "variable",
-    },
-    "replay": {"arrays", "chains", "footprints", "gradients", "graph", "ledger", "values"},
-    "recomputation": {
-        "arrays",
-        "chains",
-        "gradients",
-        "graph",
-        "keeping",
-        "ledger",
-        "replay",
-        "schedules",
-        "values",
-        "variable",
-    },
-    "sequential": {
-        "arrays",
-        "chains",
-        "config",
-        "footprints",
-        "graph",
-        "keeping",
-        "ledger",
-        "recomputation",
-        "schedules",
         "variable",
     },
     "gradcheck": {"arrays", "config", "variable"},
     "derivatives": {"arrays", "config", "gradients", "variable"},
     "nn": set(),  # the public names alone
+}
+KEEPERS = {
+    "values": set(),
+    "packing": set(),
+    "packers": set(),
+    "budget": {"eviction", "footprint", "footprints", "ledger", "values"},
+    "eviction": {"values"},
+    "ledger": set(),
+    "footprint": set(),
+    "footprints": {"footprint"},
+    "sequential": {"chains", "footprints", "ledger", "recomputation", "schedules"},
+    "recomputation": {"chains", "ledger", "replay", "schedules", "values"},
+    "replay": {"chains", "footprints", "ledger", "values"},
+    "chains": set(),
+    "schedules": {"chains"},
 }
 EXPERIMENTS = {
     "trial": set(),
@@ -172,8 +141,9 @@ EXPERIMENTS = {
 def rooms(package: str) -> dict[str, list[Path]]:
     """The rooms of a package, each with its files."""
     found: dict[str, list[Path]] = {}
-    for path in sorted((ROOT / package).rglob("*.py")):
-        first = path.relative_to(ROOT / package).parts[0].removesuffix(".py")
+    folder = ROOT.joinpath(*package.split("."))
+    for path in sorted(folder.rglob("*.py")):
+        first = path.relative_to(folder).parts[0].removesuffix(".py")
         if first not in ("__init__", "__main__"):
             found.setdefault(first, []).append(path)
     return found
@@ -199,10 +169,10 @@ def imported_when_it_runs(path: Path) -> Iterator[str]:
 def arrows(package: str, files: list[Path]) -> set[str]:
     """The rooms of a package that files import."""
     names = {
-        name.split(".")[1]
+        name.removeprefix(f"{package}.").split(".")[0]
         for f in files
         for name in imported_when_it_runs(f)
-        if "." in name and name.split(".")[0] == package
+        if name.startswith(f"{package}.")
     }
     return names & rooms(package).keys()
 
@@ -210,6 +180,12 @@ def arrows(package: str, files: list[Path]) -> set[str]:
 @pytest.mark.parametrize("room", AUTODIFF)
 def test_arrows_of_autodiff(room: str) -> None:
     assert arrows("autodiff", rooms("autodiff")[room]) - {room} <= AUTODIFF[room]
+
+
+@pytest.mark.parametrize("room", KEEPERS)
+def test_arrows_between_keepers(room: str) -> None:
+    package = "autodiff.keepers"
+    assert arrows(package, rooms(package)[room]) - {room} <= KEEPERS[room]
 
 
 @pytest.mark.parametrize("room", EXPERIMENTS)
@@ -228,6 +204,7 @@ def test_arrows_of_experiments(room: str) -> None:
 
 def test_every_room_has_its_arrows() -> None:
     assert rooms("autodiff").keys() == AUTODIFF.keys()
+    assert rooms("autodiff.keepers").keys() == KEEPERS.keys()
     assert rooms("experiments").keys() == EXPERIMENTS.keys()
 
 

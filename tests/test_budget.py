@@ -25,9 +25,10 @@ from autodiff import (
     using_config,
     using_mode,
 )
-from autodiff.budget import Pool
 from autodiff.config import settings
 from autodiff.functions.elementwise import Sin, Tanh
+from autodiff.keepers.budget import Pool
+from autodiff.keepers.footprint import Footprint
 from experiments.bounds import least_arrays_at_all, least_evaluations
 from experiments.instruments.allocations import Allocations
 
@@ -393,7 +394,7 @@ def test_what_was_not_foreseen_is_an_error_and_never_silent() -> None:
 def test_a_kind_of_function_can_say_what_it_allocates() -> None:
     class Wide(Function):
         saves = ()
-        footprint = ad.footprint.Footprint(beside=9)
+        footprint = Footprint(beside=9)
 
         def forward(self, x: Any) -> Any:
             return np.tile(x, 10)[: x.size] * 1

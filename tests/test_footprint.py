@@ -15,8 +15,8 @@ from test_functions import ROWS, Row, bits, each, is_float, total
 
 import autodiff as ad
 from autodiff import Function, Variable, grad, using_config, using_mode
-from autodiff.budget import Budgeted, Pool
 from autodiff.functions.correlation import Geometry, Spread, Weighted
+from autodiff.keepers.budget import Budgeted, Pool
 
 SLACK = 8 << 10  # bytes, for objects; arrays here are of 400 KiB
 N = 50_000

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as drawn
 
 from autodiff import Compressed, Disk, Half
-from autodiff.packers import PAGE
+from autodiff.keepers.packers import PAGE
 
 pytestmark = pytest.mark.forward
 

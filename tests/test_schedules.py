@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
-from autodiff.chains import Chain, Stage
-from autodiff.schedules import Plan, Schedule, Step, Turn, evaluations, place
+from autodiff.keepers.chains import Chain, Stage
+from autodiff.keepers.schedules import Plan, Schedule, Step, Turn, evaluations, place
 
 pytestmark = pytest.mark.forward  # arithmetic alone
 

@@ -27,8 +27,8 @@ from autodiff import (
     using_config,
     using_mode,
 )
+from autodiff.keepers.schedules import evaluations
 from autodiff.nn import BatchNorm, Dropout, Linear
-from autodiff.schedules import evaluations
 
 SIZE = 30_000  # elements, beside which the objects of ten operations are a twelfth of one
 ARRAY = SIZE * 8

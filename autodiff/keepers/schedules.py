@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from autodiff.chains import Chain
+from autodiff.keepers.chains import Chain
 
 
 def evaluations(length: int, held: int) -> int:

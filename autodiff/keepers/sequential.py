@@ -13,14 +13,14 @@ from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 from autodiff.arrays import Array
-from autodiff.chains import Chain, Stage
 from autodiff.config import settings, using_config
-from autodiff.footprints import footprint_of
 from autodiff.graph import Function
+from autodiff.keepers.chains import Chain, Stage
+from autodiff.keepers.footprints import footprint_of
+from autodiff.keepers.ledger import Ledger, owner
+from autodiff.keepers.recomputation import Recomputation
+from autodiff.keepers.schedules import Schedule, Step, Turn
 from autodiff.keeping import BudgetError
-from autodiff.ledger import Ledger, owner
-from autodiff.recomputation import Recomputation
-from autodiff.schedules import Schedule, Step, Turn
 from autodiff.variable import Operand, Variable, as_constant
 
 Functions: TypeAlias = Iterable[Callable[[Any], Variable]]

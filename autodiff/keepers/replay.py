@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autodiff.arrays import Array, gradient_spec, sole
-from autodiff.chains import Stage
-from autodiff.footprints import PLAIN, UNDECLARED, footprint_of
 from autodiff.gradients import Leaf
 from autodiff.graph import Function
-from autodiff.ledger import owner
-from autodiff.values import Making, Value
+from autodiff.keepers.chains import Stage
+from autodiff.keepers.footprints import PLAIN, UNDECLARED, footprint_of
+from autodiff.keepers.ledger import owner
+from autodiff.keepers.values import Making, Value
 
 
 def order(targets: Iterable[Value], is_there: Callable[[Value], bool]) -> list[Making]:

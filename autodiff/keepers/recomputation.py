@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from autodiff.arrays import Array
-from autodiff.chains import Stage
 from autodiff.gradients import Output, function_of
 from autodiff.graph import Function, alone
+from autodiff.keepers.chains import Stage
+from autodiff.keepers.ledger import owner
+from autodiff.keepers.replay import Account, computed
+from autodiff.keepers.schedules import Step, Turn
+from autodiff.keepers.values import Value, values_kept
 from autodiff.keeping import Keeper, Kept
-from autodiff.ledger import owner
-from autodiff.replay import Account, computed
-from autodiff.schedules import Step, Turn
-from autodiff.values import Value, values_kept
 from autodiff.variable import Variable, source_of
 
 

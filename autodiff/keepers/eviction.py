@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from autodiff.values import Value
+from autodiff.keepers.values import Value
 
 _numbers = count()
 _FAR = 32  # how many applications to look back over for arrays that rules read

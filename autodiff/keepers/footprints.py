@@ -13,15 +13,6 @@ from typing import Any
 import numpy as np
 
 from autodiff.arrays import bytes_of
-from autodiff.footprint import (
-    BUFFER,
-    NOTHING,
-    Arrays,
-    Footprint,
-    broadcast,
-    broadcast_shape,
-    nothing,
-)
 from autodiff.functions import (
     correlation,
     elementwise,
@@ -32,6 +23,15 @@ from autodiff.functions import (
     sliding,
 )
 from autodiff.graph import Function
+from autodiff.keepers.footprint import (
+    BUFFER,
+    NOTHING,
+    Arrays,
+    Footprint,
+    broadcast,
+    broadcast_shape,
+    nothing,
+)
 
 
 def footprint_of(function: Function) -> Footprint:

@@ -19,14 +19,14 @@ import numpy as np
 
 from autodiff.arrays import Array
 from autodiff.config import KEEPERS, settings
-from autodiff.eviction import Application, Reading, alone_in_holding, depth, holder, lasts
-from autodiff.footprint import Footprint, buffer_of
-from autodiff.footprints import footprint_of
 from autodiff.gradients import Scattered
 from autodiff.graph import Function, alone
+from autodiff.keepers.eviction import Application, Reading, alone_in_holding, depth, holder, lasts
+from autodiff.keepers.footprint import Footprint, buffer_of
+from autodiff.keepers.footprints import footprint_of
+from autodiff.keepers.ledger import Ledger, owner
+from autodiff.keepers.values import Making, Value, values_kept
 from autodiff.keeping import BudgetError, Keeper, Kept
-from autodiff.ledger import Ledger, owner
-from autodiff.values import Making, Value, values_kept
 from autodiff.variable import Variable
 
 GIVEN, RESULTS, GRADIENTS = "leaves and constants", "results", "gradients"
