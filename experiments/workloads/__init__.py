@@ -94,7 +94,7 @@ def checksum(array: npt.NDArray[Any] | None) -> float:
 def there_and_back(x: Variable, compute: Callable[[], Variable]) -> Step:
     """The step that computes one result from x, forward, and its gradient, backward.
 
-    Nobody holds the result while backward runs: it is one array less at the peak.
+    As in the book, the result has a name while backward runs, and with it what the graph holds.
     """
 
     def step(probe: Probe) -> dict[str, float]:
@@ -103,9 +103,7 @@ def there_and_back(x: Variable, compute: Callable[[], Variable]) -> Step:
         probe("forward")
         results = {"y_sum": checksum(y.data)}
         if Config.enable_backprop:
-            last = [y]
-            del y
-            last.pop().backward()
+            y.backward()
             probe("backward")
             results["gx_sum"] = checksum(x.grad)
         probe("step")

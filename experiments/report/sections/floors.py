@@ -47,7 +47,6 @@ SAVES: dict[object, Literal["input", "output"]] = {  # what the rule of a chain'
     "sqrt": "output",
     "tanh": "output",
 }
-FORMULAS = {"input": "(N + 2) S", "output": "(N + 3) S"}
 
 
 def floors(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> Section:
@@ -166,18 +165,17 @@ def _chains(
             continue
         array_bytes = chain["size"] * FLOAT_BYTES
         saves = SAVES[chain["kind"]]
-        floor = chain_floor(chain["length"], array_bytes, saves=saves)
+        floor = chain_floor(chain["length"], array_bytes, saves=saves, result="held")
         for a, peak in of_reading([r for r in group if _goes_back(r)], "peak_bytes").items():
             more = (peak.median - floor) / array_bytes
             error = error_text(calibrations, "traced", "peak_bytes")
             spread = range_text(peak, bytes_text)
             cells = [bytes_text(peak.median), error, spread, count_text(peak.n)]
-            least = f"{bytes_text(floor)} = {FORMULAS[saves]}"
-            rows.append([names[s], a.mode, *cells, least, f"{short(more)} arrays"])
+            rows.append([names[s], a.mode, *cells, bytes_text(floor), f"{short(more)} arrays"])
             origins.append(Origin(s, a, "traced"))
     if not rows:
         return []
-    figures = ["Peak", COLUMN, "Lowest to highest", "Trials", "Floor", "Peak over it"]
+    figures = ["Peak", COLUMN, "Lowest to highest", "Trials", "Floor (N + 3) S", "Peak over it"]
     columns = ["Workload", "Mode", *figures]
     return [Table(CHAINS, columns, rows, 2, origins=origins)]
 
@@ -187,6 +185,6 @@ def _goes_back(record: Record) -> bool:
 
 
 CHAINS = (
-    "Chains of N operations on arrays of S bytes, forward and backward, the result dropped: "
-    "the least peak in closed form, where rules read their inputs, and where their outputs"
+    "Chains of N operations on arrays of S bytes, forward and backward, the result held: "
+    "the least peak in closed form, without what a rule itself needs in passing"
 )
