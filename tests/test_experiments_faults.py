@@ -256,7 +256,8 @@ def with_little_room(size, *arguments):
     """The command, where no file can have more bytes than that: as on a disk that is full."""
     return subprocess.run(
         [sys.executable, "-c", WITH_LITTLE_ROOM, str(size), *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(environment.PROJECT)},
+        # Python would write compiled modules as far as there is room, and others would read them.
+        env={**os.environ, "PYTHONPATH": str(environment.PROJECT), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         timeout=120,
