@@ -59,3 +59,10 @@ def mode(request: pytest.FixtureRequest) -> Iterator[MemoryMode]:
     """Each named mode that records graphs, in force during the test."""
     with using_mode(request.param):
         yield MODES[request.param]
+
+
+@pytest.fixture
+def in_lean() -> Iterator[None]:
+    """In lean, whatever the default is: for bytes that another mode would add to."""
+    with using_mode("lean"):
+        yield

@@ -133,6 +133,7 @@ def test_evaluations_and_bytes_are_the_closed_form(length: int, most: int) -> No
         assert found.gradient == plain_gradient([function] * length)
 
 
+@pytest.mark.usefixtures("in_lean")
 @pytest.mark.parametrize("length", [1, 2, 5, 9])
 def test_a_result_that_the_caller_holds_takes_one_array_more(length: int) -> None:
     """t(N, M - 4) + 1, whatever the rules read; and t(N, M - 4) to go back once more."""
@@ -251,6 +252,7 @@ def test_layers_have_the_gradients_of_the_plain_chain_and_are_called_once(
             assert np.array_equal(one.running_var, other.running_var)  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("in_lean")
 @pytest.mark.parametrize("widths", WIDTHS)
 def test_layers_stay_within_their_budget_and_more_of_it_costs_less(widths: str) -> None:
     inputs = np.random.default_rng(1).normal(size=(ROWS, WIDTHS[widths][0])).astype(np.float32)

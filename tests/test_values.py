@@ -7,23 +7,16 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from keepers import Nothing
 
-from autodiff import Function, Variable, exp, grad, sin, square, using_config, using_mode
+from autodiff import Function, Variable, exp, grad, sin, square, using_config
 
 # Modes that keep inputs whole hold every array by its Variable, and so have nothing to compute.
 lean = pytest.mark.usefixtures("in_lean")
 SIZE = 100_000  # elements; with it objects do not count
-
-
-@pytest.fixture
-def in_lean() -> Iterator[None]:
-    with using_mode("lean"):
-        yield
 
 
 def chained(x: Variable, length: int) -> Variable:
