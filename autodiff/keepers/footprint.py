@@ -20,6 +20,9 @@ from autodiff.graph import Function
 
 BUFFER = 8192 * 8  # bytes, of what NumPy takes through a buffer at a time
 
+# Older releases of NumPy set up buffers for reductions that they then have no use for.
+IDLE = 2 * BUFFER if np.lib.NumpyVersion(np.__version__) < "2.4.0" else 0
+
 Arrays: TypeAlias = "Sequence[Any]"  # of one application: arrays and numbers
 
 
@@ -56,7 +59,7 @@ class Footprint:
             results = self.results(function, arrays)
         except (ValueError, IndexError, TypeError, AttributeError):
             results = one  # of operands that do not fit, which the operation is about to say
-        return results + math.ceil(self.beside * one)
+        return results + math.ceil(self.beside * one) + (IDLE if results else 0)
 
     def of_rule(self, function: Function, arrays: Arrays, results: Sequence[Array]) -> int:
         """The bytes that the rule of this application allocates at most."""
@@ -78,6 +81,8 @@ class Footprint:
                 total += sum([_fitting(s, of_outputs[0]) for s in of_inputs if s is not None])
             if total:
                 total += 2 * min(largest, BUFFER)
+        if total:
+            total += IDLE
         if total and largest <= SMALL * 8:
             total += 2 * largest
         return math.ceil(total)
