@@ -7,10 +7,11 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
-from autodiff import Function
+from autodiff import Function, Variable
 
 Method: TypeAlias = Callable[..., Any]
 Around: TypeAlias = Callable[[Method, Function, tuple[Any, ...]], Any]
+AroundPass: TypeAlias = Callable[[Callable[[], None], bool], None]
 
 
 class Applications:
@@ -78,6 +79,28 @@ class Applications:
             return evaluate(forward, function, arrays)
 
         self.replace(kind, "forward", evaluated)
+
+    def watch_backward(self, go: AroundPass) -> None:
+        """Hand over every backward pass from here on.
+
+        go: called with what runs the pass, and with whether it is to create a graph.
+        """
+        backward = Variable.backward
+
+        def passed(
+            variable: Variable,
+            retain_grad: bool | None = None,
+            retain_graph: bool | None = None,
+            create_graph: bool = False,
+        ) -> None:
+            results = [variable]
+            del variable  # or a result that nobody else holds would live until the pass is over
+            go(
+                lambda: backward(results.pop(), retain_grad, retain_graph, create_graph),
+                create_graph,
+            )
+
+        self.replace(Variable, "backward", passed)
 
     def replace(self, owner: type, name: str, method: Method) -> None:
         """Put a method in another's place until all is restored."""

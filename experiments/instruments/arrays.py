@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 
 from experiments.census import array_bytes
+from experiments.instruments.births import births_and_deaths
 from experiments.instruments.instrument import Disagreement, Instrument
 
 
@@ -28,12 +29,7 @@ class Arrays(Instrument):
         self._live = self._peak = 0
         self._missing = ""
         try:
-            from experiments.instruments import allocations
-
-            allocations.probe()
-            self._allocations = allocations.Allocations(self._born, self._died)
-        except (ImportError, AttributeError) as error:
-            self._missing = f"this Python has no ctypes that reaches its own C API: {error}"
+            self._allocations = births_and_deaths(self._born, self._died)
         except NotImplementedError as error:
             self._missing = str(error)
 

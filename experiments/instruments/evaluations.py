@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
-from autodiff import Function, Variable
+from autodiff import Function
 from experiments.instruments.applications import Applications, Method
 from experiments.instruments.instrument import Instrument
 
@@ -40,7 +41,7 @@ class Evaluations(Instrument):
     def at(self, phase: str) -> None:
         if phase == "built":
             self._watched.watch()
-            self._watched.replace(Variable, "backward", self._backward(Variable.backward))
+            self._watched.watch_backward(self._pass)
         elif phase == "dropped":
             self._watched.restore()
 
@@ -75,17 +76,8 @@ class Evaluations(Instrument):
         back = self._going_back or type(function) in self._made_of_others
         return self._within(back, rule, function, *gys)
 
-    def _backward(self, backward: Method) -> Method:
-        def passed(
-            variable: Variable,
-            retain_grad: bool | None = None,
-            retain_graph: bool | None = None,
-            create_graph: bool = False,
-        ) -> None:
-            given = (variable, retain_grad, retain_graph, create_graph)
-            self._within(not create_graph, backward, *given)
-
-        return passed
+    def _pass(self, run: Callable[[], None], create_graph: bool) -> None:
+        self._within(not create_graph, run)
 
     def _within(self, back: bool, call: Method, *given: Any) -> Any:
         """What a call gives, while what is evaluated is computed again, or is not."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import tracemalloc
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from autodiff import Function, Variable
 from experiments.census import array_bytes
 from experiments.instruments.applications import Applications, Method
+from experiments.instruments.births import births_and_deaths
 from experiments.instruments.holders import holders
 from experiments.instruments.instrument import Disagreement, Instrument
 from experiments.instruments.timeline import Log, Timeline
@@ -63,13 +64,7 @@ class Lifetimes(Instrument):
         self._missing = ""
         self._applications = Applications(self._apply, self._run)
         try:
-            from experiments.instruments import allocations
-        except (ImportError, AttributeError) as error:
-            self._missing = f"this Python has no ctypes that reaches its own C API: {error}"
-            return
-        try:
-            allocations.probe()
-            self._allocations = allocations.Allocations(self._log.born_at, self._log.died_at)
+            self._allocations = births_and_deaths(self._log.born_at, self._log.died_at)
         except NotImplementedError as error:
             self._missing = str(error)
 
@@ -89,7 +84,7 @@ class Lifetimes(Instrument):
         self._log.paused += self._log.now() - began
         if phase == "built":
             self._applications.watch()
-            self._applications.replace(Variable, "backward", self._backward(Variable.backward))
+            self._applications.watch_backward(self._pass)
         elif phase == "dropped":
             self._applications.restore()
 
@@ -143,22 +138,12 @@ class Lifetimes(Instrument):
             log.seen(data)
         return gxs
 
-    def _backward(self, backward: Method) -> Method:
-        def passed(
-            variable: Variable,
-            retain_grad: bool | None = None,
-            retain_graph: bool | None = None,
-            create_graph: bool = False,
-        ) -> None:
-            results = [variable]
-            del variable  # or a result that nobody else holds would live until the pass is over
-            before = self._log.enter("backward pass", "pass")
-            try:
-                backward(results.pop(), retain_grad, retain_graph, create_graph)
-            finally:
-                self._log.leave(before)
-
-        return passed
+    def _pass(self, run: Callable[[], None], _create_graph: bool) -> None:
+        before = self._log.enter("backward pass", "pass")
+        try:
+            run()
+        finally:
+            self._log.leave(before)
 
     # The end --------------------------------------------------------------------------------------
 
