@@ -54,6 +54,15 @@ def collector_off() -> Iterator[None]:
     gc.collect()
 
 
+@pytest.fixture
+def small_heap() -> Iterator[None]:
+    """Nothing in sight of a census but what the test makes."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(params=RECORDING)
 def mode(request: pytest.FixtureRequest) -> Iterator[MemoryMode]:
     """Each named mode that records graphs, in force during the test."""

@@ -6,6 +6,7 @@ import inspect
 
 import numpy as np
 import pytest
+from instrumented import led_through
 
 from autodiff import (
     Function,
@@ -26,15 +27,7 @@ from experiments.instruments.evaluations import Evaluations
 
 def counted(work):
     """The instrument after a piece of work in this process."""
-    instrument = Evaluations()
-    instrument.at("baseline")
-    instrument.at("built")
-    try:
-        work()
-    finally:
-        instrument.at("dropped")
-    instrument.close()
-    return instrument
+    return led_through(Evaluations(), work)
 
 
 def readings(work):
