@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,16 +27,13 @@ from autodiff import (
     using_mode,
 )
 
+# Modes that keep inputs whole have nothing to pack.
+pytestmark = pytest.mark.usefixtures("in_lean")
+
 SIZE = 100_000  # elements; with it objects do not count
+PAGEFUL = 10_000  # elements, more than a page of memory: Disk leaves less where it is
 
 EXACT = {"Compressed": Compressed, "Disk": Disk}
-
-
-@pytest.fixture(autouse=True)
-def in_lean() -> Iterator[None]:
-    """Modes that keep inputs whole have nothing to pack."""
-    with using_mode("lean"):
-        yield
 
 
 class Noted:
@@ -389,18 +386,16 @@ def test_nothing_is_left_to_the_collector(packer: Any, ends: str, collector_off:
     assert gc.collect() == 0
 
 
-PAGEFUL = 10_000
-
 # Errors ---------------------------------------------------------------------------------------
 
 
 def test_what_is_no_packer_is_an_error_that_says_so() -> None:
-    class Half_way:
+    class Halfway:
         def pack(self, array: np.ndarray) -> np.ndarray:
             return array
 
     with pytest.raises(TypeError, match=r"has no method unpack: a packer has pack\(array\) and"):
-        using_config("packer", Half_way())
+        using_config("packer", Halfway())
     for wrong in (True, "half", 3, (len, len)):
         with pytest.raises(TypeError, match="has no method pack"):
             using_config("packer", wrong)
