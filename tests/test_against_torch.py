@@ -40,8 +40,8 @@ def dtype(request: pytest.FixtureRequest) -> Any:
     return np.dtype(request.param)
 
 
-def agree(name: str, ours: Any, theirs: Any) -> None:
-    """Whether two arrays differ by rounding alone."""
+def assert_agree(name: str, ours: Any, theirs: Any) -> None:
+    """Two arrays differ by rounding alone; how far, is noted."""
     theirs = theirs.detach().numpy()
     assert ours.shape == theirs.shape
     assert ours.dtype == theirs.dtype
@@ -56,7 +56,7 @@ def copied(parameter: nn.Parameter, tensor: Any, turned: bool = False) -> None:
     parameter.data = (array.T if turned else array).copy()
 
 
-def compare(
+def assert_layers_agree(
     name: str,
     layer: Callable[[Variable], Variable],
     module: Callable[[Any], Any],
@@ -64,17 +64,17 @@ def compare(
     pairs: list[tuple[nn.Parameter, Any, bool]],
     rng: np.random.Generator,
 ) -> None:
-    """Outputs and the gradients of x and of each pair of parameters agree."""
+    """Outputs and the gradients of x and of each pair of parameters differ by rounding alone."""
     ours, theirs = Variable(x), torch.tensor(x, requires_grad=True)
     y, z = layer(ours), module(theirs)
-    agree(name, y.data, z)
+    assert_agree(name, y.data, z)
     weights = rng.uniform(-1, 1, y.shape).astype(x.dtype)
     (y * weights).sum().backward()
     (z * torch.tensor(weights)).sum().backward()
-    agree(name, ours.grad, theirs.grad)
+    assert_agree(name, ours.grad, theirs.grad)
     for parameter, tensor, turned in pairs:
         assert parameter.grad is not None
-        agree(name, parameter.grad.T if turned else parameter.grad, tensor.grad)
+        assert_agree(name, parameter.grad.T if turned else parameter.grad, tensor.grad)
 
 
 def theirs_of(module: Any, dtype: np.dtype[Any]) -> Any:
@@ -88,7 +88,7 @@ def test_linear(rng: np.random.Generator, dtype: Any) -> None:
     copied(layer.b, module.bias)
     x = rng.normal(size=(6, 5)).astype(dtype)
     pairs = [(layer.W, module.weight, True), (layer.b, module.bias, False)]
-    compare("Linear", layer, module, x, pairs, rng)
+    assert_layers_agree("Linear", layer, module, x, pairs, rng)
 
 
 @pytest.mark.parametrize(("kernel", "stride", "pad"), [(3, 1, 1), ((2, 3), (2, 1), (0, 1))])
@@ -99,7 +99,7 @@ def test_conv2d(rng: np.random.Generator, dtype: Any, kernel: Any, stride: Any, 
     copied(layer.b, module.bias)
     x = rng.normal(size=(2, 3, 7, 6)).astype(dtype)
     pairs = [(layer.W, module.weight, False), (layer.b, module.bias, False)]
-    compare("Conv2d", layer, module, x, pairs, rng)
+    assert_layers_agree("Conv2d", layer, module, x, pairs, rng)
 
 
 @pytest.mark.parametrize(("kernel", "stride", "pad"), [(2, None, 0), ((3, 2), (1, 2), (1, 1))])
@@ -108,7 +108,7 @@ def test_pools(rng: np.random.Generator, dtype: Any, kernel: Any, stride: Any, p
     ours = nn.MaxPool2d(kernel, stride, pad), nn.AvgPool2d(kernel, stride, pad)
     theirs = torch.nn.MaxPool2d(kernel, stride, pad), torch.nn.AvgPool2d(kernel, stride, pad)
     for layer, module in zip(ours, theirs, strict=True):
-        compare(type(layer).__name__, layer, module, x, [], rng)
+        assert_layers_agree(type(layer).__name__, layer, module, x, [], rng)
 
 
 @pytest.mark.parametrize("shape", [(8, 3), (4, 3, 5, 2)])
@@ -123,19 +123,19 @@ def test_batch_norm(rng: np.random.Generator, dtype: Any, shape: tuple[int, ...]
         layer.cleargrads()
         module.zero_grad()
         pairs = [(layer.gamma, module.weight, False), (layer.beta, module.bias, False)]
-        compare("BatchNorm, training", layer, module, x, pairs, rng)
-    agree("BatchNorm, running", layer.running_mean, module.running_mean)
-    agree("BatchNorm, running", layer.running_var, module.running_var)
+        assert_layers_agree("BatchNorm, training", layer, module, x, pairs, rng)
+    assert_agree("BatchNorm, running", layer.running_mean, module.running_mean)
+    assert_agree("BatchNorm, running", layer.running_var, module.running_var)
     module.eval()
     with in_test_mode():
-        compare("BatchNorm, test", layer, module, x, [], rng)
+        assert_layers_agree("BatchNorm, test", layer, module, x, [], rng)
 
 
 def test_layer_norm(rng: np.random.Generator, dtype: Any) -> None:
     module, layer = theirs_of(torch.nn.LayerNorm(5), dtype), nn.LayerNorm(5, dtype=dtype)
     x = rng.normal(size=(2, 3, 5)).astype(dtype)
     pairs = [(layer.gamma, module.weight, False), (layer.beta, module.bias, False)]
-    compare("LayerNorm", layer, module, x, pairs, rng)
+    assert_layers_agree("LayerNorm", layer, module, x, pairs, rng)
 
 
 def test_embedding(rng: np.random.Generator, dtype: Any) -> None:
@@ -146,8 +146,8 @@ def test_embedding(rng: np.random.Generator, dtype: Any) -> None:
     y, z = layer(chosen), module(torch.tensor(chosen))
     (y * weights).sum().backward()
     (z * torch.tensor(weights)).sum().backward()
-    agree("Embedding", y.data, z)
-    agree("Embedding", layer.W.grad, module.weight.grad)
+    assert_agree("Embedding", y.data, z)
+    assert_agree("Embedding", layer.W.grad, module.weight.grad)
 
 
 @pytest.mark.parametrize("name", ["RNN", "LSTM"])
@@ -178,13 +178,13 @@ def test_recurrent_layers_over_several_steps(
         (layer.x2h.b, cell.bias_ih, False),
         (layer.h2h.W, cell.weight_hh, True),
     ]
-    compare(name, over, their_way, x, pairs, rng)
+    assert_layers_agree(name, over, their_way, x, pairs, rng)
 
 
 def test_cross_entropy(rng: np.random.Generator, dtype: Any) -> None:
     right = rng.integers(0, 5, 7)
     x = rng.normal(size=(7, 5)).astype(dtype)
-    compare(
+    assert_layers_agree(
         "softmax_cross_entropy",
         lambda x: softmax_cross_entropy(x, right).reshape(1),
         lambda x: torch.nn.functional.cross_entropy(x, torch.tensor(right)).reshape(1),
@@ -237,14 +237,14 @@ def test_derivatives_of_functions(rng: np.random.Generator) -> None:
 
     functional = torch.autograd.functional
     tx, tv = torch.tensor(x), torch.tensor(v)
-    agree("hessian", hessian(f, x), functional.hessian(g, tx))
-    agree("hvp", hvp(f, x, v)[1], functional.hvp(g, tx, tv)[1])
-    agree(
+    assert_agree("hessian", hessian(f, x), functional.hessian(g, tx))
+    assert_agree("hvp", hvp(f, x, v)[1], functional.hvp(g, tx, tv)[1])
+    assert_agree(
         "jacobian",
         jacobian(lambda x: np.exp(x) * x[1], x),
         functional.jacobian(lambda x: torch.exp(x) * x[1], tx),
     )
-    agree(
+    assert_agree(
         "vjp",
         vjp(lambda x: np.exp(x) * x[1], x, v)[1],
         functional.vjp(lambda x: torch.exp(x) * x[1], tx, tv)[1],

@@ -131,11 +131,7 @@ def graph_(
     rounds
         How often the trial calls a --script; 5 if not given.
     """
-    if output is not None and output.suffix.removeprefix(".") not in rendering.ENDINGS:
-        raise UsageError(
-            f"--output {output}: a name is needed that ends in one of "
-            f"{', '.join(f'.{ending}' for ending in rendering.ENDINGS)}."
-        )
+    _check_ending(output)
     drawing = Drawing(names, shapes, dtypes) if computation else None
     subject, given = _subject(workload, script, set_ or (), rounds, timeout)
     modes = [named("mode", MODES, m) for m in diff or (mode,)]
@@ -147,10 +143,17 @@ def graph_(
             say(f"{record.outcome}: {trial_text(trial)}: {record.error}")
             return SOME_FAILED
         graphs.append(_graph(record, at))
-    graph = graphs[0]
-    if diff is not None:
-        graph = refgraph.difference(graphs[0], graphs[1], (modes[0], modes[1])).graph
+    graph = refgraph.difference(graphs[0], graphs[1], diff).graph if diff else graphs[0]
     return _shown(graph, why or (), output)
+
+
+def _check_ending(output: Path | None) -> None:
+    """Raises UsageError for a file whose name does not say what it is to be."""
+    if output is not None and output.suffix.removeprefix(".") not in rendering.ENDINGS:
+        raise UsageError(
+            f"--output {output}: a name is needed that ends in one of "
+            f"{', '.join(f'.{ending}' for ending in rendering.ENDINGS)}."
+        )
 
 
 def _subject(

@@ -26,7 +26,7 @@ from experiments.cli.endings import (
 from experiments.cli.progress import Progress, say, trial_text
 from experiments.instruments import INSTRUMENTS
 from experiments.studies import DEFAULT_STUDY, studies
-from experiments.trial import CALIBRATION, Collector, Record, Trial, Value
+from experiments.trial import CALIBRATION, Collector, Record, Trial
 from experiments.truths import calibration_trials
 from experiments.workloads import WORKLOADS
 
@@ -125,13 +125,13 @@ def run(
     """
     study = _of_script(study, script, workload, rounds)
     chosen = studies()[named("study", studies(), study)]
-    settings: dict[str, dict[str, Value]]
-    if script is None:
-        workloads = all_named("workload", WORKLOADS, workload or chosen.workloads)
-        settings = parameters(set_ or (), workloads)
-    else:
-        workloads = [scripting.named(script)]
-        settings = parameters(set_ or (), workloads)
+    workloads = (
+        all_named("workload", WORKLOADS, workload or chosen.workloads)
+        if script is None
+        else [scripting.named(script)]
+    )
+    settings = parameters(set_ or (), workloads)
+    if script is not None:
         settings[workloads[0]] = scripting.parameters(workloads[0], rounds, timeout)
     trials = chosen.trials(
         workloads=workloads,
