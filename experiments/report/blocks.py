@@ -106,3 +106,9 @@ class Section:
 
 
 Block = Text | Table | Verbatim | Chart | Picture | Section
+
+
+def not_measured(title: str, instrument: str) -> Section:
+    """The section where an instrument was never tried."""
+    words = f"Not measured: this run has no `{instrument}` trial of it."
+    return Section(title, [Text(words, "note")])

@@ -8,11 +8,19 @@ from dataclasses import dataclass
 from bokeh.plotting import figure
 
 from experiments.estimates import Arm, Estimate, arm, of_reading, subject
-from experiments.report.blocks import Block, Chart, Columns, Origin, Section, Table, Text
+from experiments.report.blocks import (
+    Block,
+    Chart,
+    Columns,
+    Origin,
+    Section,
+    Table,
+    not_measured,
+)
 from experiments.report.charts import Mark, Pause, pauses, points
 from experiments.report.wording.accuracy import UNCALIBRATED, Calibrations
 from experiments.report.wording.cells import COLUMNS, cells_of
-from experiments.report.wording.looks import in_order, mode_look
+from experiments.report.wording.looks import arms_of, mode_look
 from experiments.report.wording.words import (
     arm_text,
     axis_title,
@@ -43,10 +51,9 @@ LEAD = (
 
 def collector(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> Section:
     """The collector's runs, what they freed and how long they took; by generation, folded."""
-    arms = in_order(arm(r) for r in records if r.trial.instrument == "collector")
+    arms = arms_of(records, "collector")
     if not arms:
-        words = "Not measured: this run has no `collector` trial of it."
-        return Section(TITLE, [Text(words, "note")])
+        return not_measured(TITLE, "collector")
     table = _table(records, arms, calibrations)
     blocks: list[Block] = [*_charts(records, arms, table), *([] if _ran(records) else [table])]
     if (by_generation := _generations(records, arms)).rows:

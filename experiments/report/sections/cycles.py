@@ -10,10 +10,10 @@ from typing import Any
 from experiments.estimates import Arm, Subject, arm, of_reading, subject
 from experiments.refgraph.model import Graph
 from experiments.refgraph.rendering import NotDrawn, svg
-from experiments.report.blocks import Block, Origin, Picture, Section, Table, Text
+from experiments.report.blocks import Block, Origin, Picture, Section, Table, Text, not_measured
 from experiments.report.wording.absence import why_absent
 from experiments.report.wording.accuracy import COLUMN, UNCALIBRATED, Calibrations, error_text
-from experiments.report.wording.looks import in_order
+from experiments.report.wording.looks import arms_of
 from experiments.report.wording.words import (
     NONE,
     TIMES,
@@ -43,9 +43,9 @@ SHAPES = 3  # as many are named, those that hold the most first
 
 def cycles(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> Section:
     """How many cycles, of which shape, holding how much; whether the cross-checks bore it out."""
-    arms = in_order(arm(r) for r in records if r.trial.instrument == "cycles")
+    arms = arms_of(records, "cycles")
     if not arms:
-        return Section(TITLE, [Text("Not measured: this run has no `cycles` trial of it.", "note")])
+        return not_measured(TITLE, "cycles")
     blocks: list[Block] = [_table(records, arms, calibrations)]
     blocks += [*_checks(records, arms), *_kept(records, arms), *_pictures(records, arms)]
     return Section(TITLE, blocks, lead=LEAD)

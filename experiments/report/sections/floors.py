@@ -12,7 +12,6 @@ from experiments.estimates import (
     Arm,
     Estimate,
     Subject,
-    arm,
     by_subject,
     floor_of,
     of_reading,
@@ -22,7 +21,7 @@ from experiments.report.blocks import Chart, Origin, Section, Table, Text
 from experiments.report.charts import Mark, multiples
 from experiments.report.wording.absence import why_absent
 from experiments.report.wording.accuracy import COLUMN, UNCALIBRATED, Calibrations, error_text
-from experiments.report.wording.looks import in_order, mode_look
+from experiments.report.wording.looks import arms_of, in_order, mode_look
 from experiments.report.wording.words import (
     NONE,
     TIMES,
@@ -124,7 +123,7 @@ def _table(
 ) -> Table:
     rows, origins = [], []
     for s, group in groups.items():
-        arms = in_order(arm(r) for r in group if r.trial.instrument == "traced")
+        arms = arms_of(group, "traced")
         alone = share_collector(arms)
         for a in arms:
             cells = _cells(group, a, found.get(s, {}).get(a), calibrations)

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from bokeh.plotting import figure
 
 from experiments.estimates import Arm, Estimate, arm, floor_of, of_reading, subject, towering
-from experiments.report.blocks import Chart, Columns, Origin, Section, Table, Text
+from experiments.report.blocks import Chart, Columns, Origin, Section, Table, Text, not_measured
 from experiments.report.charts import Mark, bars
 from experiments.report.wording.absence import briefly, why_absent
 from experiments.report.wording.accuracy import COLUMN, UNCALIBRATED, Calibrations, error_text
-from experiments.report.wording.looks import in_order, mode_look
+from experiments.report.wording.cells import columns_of
+from experiments.report.wording.looks import arms_of, in_order, mode_look
 from experiments.report.wording.phases import over_phases
 from experiments.report.wording.words import (
     NONE,
@@ -43,9 +44,9 @@ Estimates = Mapping[str, Mapping[Arm, Estimate]]
 
 def ladder(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> Section:
     """Peak, live after backward and left behind, mode by mode, and the floor beside them."""
-    arms = in_order(arm(r) for r in records if r.trial.instrument == "traced")
+    arms = arms_of(records, "traced")
     if not arms:
-        return Section(TITLE, [Text("Not measured: this run has no `traced` trial of it.", "note")])
+        return not_measured(TITLE, "traced")
     found = {reading: of_reading(records, reading) for reading in FIGURES}
     floors = {a: floor for a in arms if (floor := floor_of(records, a))}
     alone = share_collector(arms)
@@ -135,15 +136,7 @@ def _data(arms: Sequence[Arm], found: Estimates, floors: Mapping[Arm, Estimate])
         )
         if (estimate := estimates.get(a))
     ]
-    return {
-        "mode": [a.mode for a, _, _ in drawn],
-        "collector": [a.collector for a, _, _ in drawn],
-        "figure": [name for _, name, _ in drawn],
-        "median, bytes": [e.median for _, _, e in drawn],
-        "lowest, bytes": [e.low for _, _, e in drawn],
-        "highest, bytes": [e.high for _, _, e in drawn],
-        "trials": [e.n for _, _, e in drawn],
-    }
+    return columns_of(drawn, "figure", "bytes")
 
 
 def _charted(found: Estimates) -> list[str]:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from bokeh.models import LayoutDOM
 
 from experiments.estimates import Arm, arm, floor_of, subject
-from experiments.report.blocks import Block, Chart, Origin, Section, Table, Text
+from experiments.report.blocks import Block, Chart, Origin, Section, Table, not_measured
 from experiments.report.blocks import Columns as CsvColumns
 from experiments.report.charts.bands import PEAK, timelines
 from experiments.report.charts.panels import Columns, Timeline
 from experiments.report.charts.stacking import fewer
 from experiments.report.wording.accuracy import COLUMN, UNCALIBRATED, Calibrations
 from experiments.report.wording.cells import cells_of
-from experiments.report.wording.looks import PHASES, ROLES, in_order
+from experiments.report.wording.looks import PHASES, ROLES, arms_of
 from experiments.report.wording.words import (
     GAP,
     NBSP,
@@ -57,10 +57,9 @@ class Shown:
 
 def lifetimes(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> Section:
     """Every array from its birth to its death, mode beside mode, and the peak taken apart."""
-    arms = in_order(arm(r) for r in records if r.trial.instrument == INSTRUMENT)
+    arms = arms_of(records, INSTRUMENT)
     if not arms:
-        words = f"Not measured: this run has no `{INSTRUMENT}` trial of it."
-        return Section(TITLE, [Text(words, "note")])
+        return not_measured(TITLE, INSTRUMENT)
     alone = share_collector(arms)
     found = {a: shown for a in arms if (shown := shown_of(records, a, a.mode))}
     blocks: list[Block] = []

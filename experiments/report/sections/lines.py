@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.estimates import Arm, arm, of_reading, subject
-from experiments.report.blocks import Block, Origin, Section, Table, Text
+from experiments.report.blocks import Block, Origin, Section, Table, Text, not_measured
 from experiments.report.wording.accuracy import UNCALIBRATED, Calibrations
 from experiments.report.wording.cells import COLUMNS, cells_of
-from experiments.report.wording.looks import in_order
+from experiments.report.wording.looks import arms_of
 from experiments.report.wording.words import (
     NBSP,
     NONE,
@@ -36,9 +36,9 @@ CAVEATS = (
 
 def lines(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> Section:
     """The line at which each mode grew most, and its whole table, folded."""
-    arms = in_order(arm(r) for r in records if r.trial.instrument == "lines")
+    arms = arms_of(records, "lines")
     if not arms:
-        return Section(TITLE, [Text("Not measured: this run has no `lines` trial of it.", "note")])
+        return not_measured(TITLE, "lines")
     alone = share_collector(arms)
     blocks: list[Block] = [Text(CAVEATS, "note"), _largest(records, arms, calibrations)]
     blocks += [

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from experiments.estimates import Arm, arm, subject
-from experiments.report.blocks import Origin, Section, Table, Text
+from experiments.report.blocks import Origin, Section, Table, not_measured
 from experiments.report.wording.accuracy import UNCALIBRATED, Calibrations
 from experiments.report.wording.cells import COLUMNS, cells_of
-from experiments.report.wording.looks import in_order
+from experiments.report.wording.looks import arms_of
 from experiments.report.wording.words import (
     NONE,
     arm_text,
@@ -25,9 +25,9 @@ LEAD = (
 
 def native(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> Section:
     """The high-water mark, mode by mode, with the flame graph of each."""
-    arms = in_order(arm(r) for r in records if r.trial.instrument == "native")
+    arms = arms_of(records, "native")
     if not arms:
-        return Section(TITLE, [Text("Not measured: this run has no `native` trial of it.", "note")])
+        return not_measured(TITLE, "native")
     alone = share_collector(arms)
     rows, origins = [], []
     for a in arms:

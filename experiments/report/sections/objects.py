@@ -9,11 +9,20 @@ from typing import Any
 from bokeh.plotting import figure
 
 from experiments.estimates import Arm, arm, subject
-from experiments.report.blocks import Block, Chart, Columns, Origin, Section, Table, Text
+from experiments.report.blocks import (
+    Block,
+    Chart,
+    Columns,
+    Origin,
+    Section,
+    Table,
+    Text,
+    not_measured,
+)
 from experiments.report.charts import Line, Mark, counts, lines
 from experiments.report.wording.accuracy import UNCALIBRATED, Calibrations
 from experiments.report.wording.cells import COLUMNS, cells_of
-from experiments.report.wording.looks import in_order, mode_look
+from experiments.report.wording.looks import arms_of, mode_look
 from experiments.report.wording.words import (
     NONE,
     TIMES,
@@ -40,11 +49,9 @@ TYPES, SHOWN = 12, 8  # in the table; on the chart
 
 def objects(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> Section:
     """How many objects there were more of, of which types, and who holds the largest arrays."""
-    arms = in_order(arm(r) for r in records if r.trial.instrument == "objects")
+    arms = arms_of(records, "objects")
     if not arms:
-        return Section(
-            TITLE, [Text("Not measured: this run has no `objects` trial of it.", "note")]
-        )
+        return not_measured(TITLE, "objects")
     figures = _figures(records, arms, calibrations)
     blocks: list[Block] = [*_over_steps(records, arms, figures), *_growth(records, arms)]
     blocks += [*_holders(records, arms), *_types(records, arms)]

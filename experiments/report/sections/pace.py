@@ -10,13 +10,12 @@ from experiments.estimates import (
     Arm,
     Estimate,
     TimesAsLong,
-    arm,
     of_reading,
     subject,
     times_as_long,
 )
 from experiments.intervals import CONFIDENCE, FEWEST
-from experiments.report.blocks import Chart, Columns, Origin, Section, Table, Text
+from experiments.report.blocks import Chart, Columns, Origin, Section, Table, Text, not_measured
 from experiments.report.charts import Mark, points
 from experiments.report.wording.absence import briefly, why_absent
 from experiments.report.wording.accuracy import (
@@ -26,7 +25,8 @@ from experiments.report.wording.accuracy import (
     error_of,
     error_text,
 )
-from experiments.report.wording.looks import in_order, mode_look
+from experiments.report.wording.cells import columns_of
+from experiments.report.wording.looks import arms_of, mode_look
 from experiments.report.wording.times import DEFAULT_MODE, beside_default
 from experiments.report.wording.words import (
     NONE,
@@ -56,9 +56,9 @@ READINGS = {
 
 def pace(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> Section:
     """How long each mode takes, and how much longer than the default mode."""
-    arms = in_order(arm(r) for r in records if r.trial.instrument == "clock")
+    arms = arms_of(records, "clock")
     if not arms:
-        return Section(TITLE, [Text("Not measured: this run has no `clock` trial of it.", "note")])
+        return not_measured(TITLE, "clock")
     found = {reading: of_reading(records, reading) for reading in READINGS}
     walls = found["wall_seconds"]
     table = _table(records, arms, found, calibrations)
@@ -101,15 +101,7 @@ def _data(arms: Sequence[Arm], found: Mapping[str, Mapping[Arm, Estimate]]) -> C
         for reading, words in READINGS.items()
         if a in found[reading]
     ]
-    return {
-        "mode": [a.mode for a, _, _ in drawn],
-        "collector": [a.collector for a, _, _ in drawn],
-        "time": [words for _, words, _ in drawn],
-        "median, seconds": [e.median for _, _, e in drawn],
-        "lowest, seconds": [e.low for _, _, e in drawn],
-        "highest, seconds": [e.high for _, _, e in drawn],
-        "trials": [e.n for _, _, e in drawn],
-    }
+    return columns_of(drawn, "time", "seconds")
 
 
 def _table(

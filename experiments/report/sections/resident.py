@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from experiments.estimates import Arm, arm, subject
+from experiments.estimates import Arm, subject
 from experiments.report.blocks import Block, Origin, Section, Table, Text
 from experiments.report.charts.traces import (
     Axis,
@@ -18,7 +18,7 @@ from experiments.report.charts.traces import (
 )
 from experiments.report.wording.accuracy import COLUMN, UNCALIBRATED, Calibrations
 from experiments.report.wording.cells import cells_of
-from experiments.report.wording.looks import PHASES, in_order
+from experiments.report.wording.looks import PHASES, arms_of
 from experiments.report.wording.words import (
     arm_text,
     between_text,
@@ -45,7 +45,7 @@ READINGS = {
 
 def resident(records: Sequence[Record], calibrations: Calibrations = UNCALIBRATED) -> Section:
     """The resident set over time, the phases on it, and whether the samples missed the peak."""
-    arms = in_order(arm(r) for r in records if r.trial.instrument == "resident")
+    arms = arms_of(records, "resident")
     if not arms:
         return nothing(TITLE, "resident")
     traces = first_traces(records, "resident", "curve", _read)

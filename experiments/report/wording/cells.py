@@ -1,11 +1,12 @@
-"""A figure as tables have it: its value, the instrument's error, its range and how many trials."""
+"""A figure as tables have it, with its error, range and number of trials; and as CSV does."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from experiments.estimates import Arm, of_reading
+from experiments.estimates import Arm, Estimate, of_reading
+from experiments.report.blocks import Columns
 from experiments.report.wording.absence import why_absent
 from experiments.report.wording.accuracy import COLUMN, Calibrations, error_text
 from experiments.report.wording.phases import over_phases
@@ -42,3 +43,16 @@ def cells_of(
         range_text(found, formatted) + over_phases(records, where, instrument),
         count_text(found.n),
     )
+
+
+def columns_of(drawn: Sequence[tuple[Arm, str, Estimate]], called: str, unit: str) -> Columns:
+    """Every estimate with its range, a row each; called: what tells those of one arm apart."""
+    return {
+        "mode": [a.mode for a, _, _ in drawn],
+        "collector": [a.collector for a, _, _ in drawn],
+        called: [name for _, name, _ in drawn],
+        f"median, {unit}": [e.median for _, _, e in drawn],
+        f"lowest, {unit}": [e.low for _, _, e in drawn],
+        f"highest, {unit}": [e.high for _, _, e in drawn],
+        "trials": [e.n for _, _, e in drawn],
+    }

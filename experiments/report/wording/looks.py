@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from experiments.estimates import Arm
-from experiments.trial import Collector
+from experiments.estimates import Arm, arm
+from experiments.trial import Collector, Record
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,13 @@ def in_order(arms: Iterable[Arm]) -> list[Arm]:
     """Arms in the ladder's order, and in the collector's within a mode."""
     ladder = list(MODES)
 
-    def place(arm: Arm) -> tuple[int, str, int]:
-        rung = ladder.index(arm.mode) if arm.mode in ladder else len(ladder)
-        return rung, arm.mode, COLLECTORS.index(arm.collector)
+    def place(a: Arm) -> tuple[int, str, int]:
+        rung = ladder.index(a.mode) if a.mode in ladder else len(ladder)
+        return rung, a.mode, COLLECTORS.index(a.collector)
 
     return sorted(set(arms), key=place)
+
+
+def arms_of(records: Iterable[Record], instrument: str) -> list[Arm]:
+    """The arms that an instrument was tried in, however it ended, in order."""
+    return in_order(arm(r) for r in records if r.trial.instrument == instrument)
