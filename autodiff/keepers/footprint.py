@@ -20,8 +20,8 @@ from autodiff.graph import Function
 
 BUFFER = 8192 * 8  # bytes, of what NumPy takes through a buffer at a time
 
-# Older releases of NumPy set up buffers for reductions that they then have no use for.
-IDLE = 2 * BUFFER if np.lib.NumpyVersion(np.__version__) < "2.4.0" else 0
+# NumPy up to 2.2 sets up buffers for reductions that it then has no use for.
+IDLE = 2 * BUFFER if np.lib.NumpyVersion(np.__version__) < "2.3.0" else 0
 
 Arrays: TypeAlias = "Sequence[Any]"  # of one application: arrays and numbers
 
@@ -105,8 +105,6 @@ def broadcast(arrays: Arrays) -> tuple[int, int]:
 
     NumPy takes through a buffer what it does not find in the order and dtype of the result.
     """
-    if len(arrays) == 1 and arrays[0].dtype.kind == "f":
-        return arrays[0].nbytes, 0
     if len(arrays) == 1 and arrays[0].dtype.kind == "f":
         return arrays[0].nbytes, 0
     given = [x for x in arrays if type(x) is np.ndarray]
