@@ -26,7 +26,6 @@ arrays      what the engine asks of plain arrays
 nn          layers, optimizers, data: import it by its own name
 """
 
-import autodiff.keepers.budget  # noqa: F401  # which enters itself in the settings
 from autodiff.arrays import as_array
 from autodiff.checkpoint import checkpoint, recomputing, replayed
 from autodiff.config import Config, no_grad, test_mode, using_config, using_mode
@@ -34,6 +33,7 @@ from autodiff.derivatives import hessian, hvp, jacobian, vjp
 from autodiff.functions import *
 from autodiff.gradcheck import gradient_check, numerical_diff
 from autodiff.graph import Function
+from autodiff.keepers.budget import count_in_budget, make_room
 from autodiff.keepers.packers import Compressed, Disk, Half
 from autodiff.keepers.packing import Packer
 from autodiff.keepers.sequential import checkpoint_sequential
@@ -64,6 +64,7 @@ __all__ = [
     "concatenate",
     "correlate",
     "cos",
+    "count_in_budget",
     "div",
     "dot",
     "exp",
@@ -79,6 +80,7 @@ __all__ = [
     "log",
     "log_softmax",
     "logsumexp",
+    "make_room",
     "matmul",
     "max",
     "maximum",

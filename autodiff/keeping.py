@@ -7,7 +7,7 @@ when the rule is about to run. Packers, budgets and sequences of checkpoints are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -30,11 +30,14 @@ class Keeper:
         """It has been taken into the graph, and gave these: put a Kept in place of its `kept`."""
         raise NotImplementedError(f"{type(self).__name__} defines no keep")
 
+    def given(self, arrays: Iterable[Array]) -> None:
+        """These arrays stand, and operations will be given them later."""
+
     def make_room(self, size: int) -> None:
-        """A pass over the graph is about to make an array of so many bytes by itself."""
+        """Arrays of so many bytes are about to be made by what is no operation, as by a pass."""
 
     def made(self, array: Array) -> None:
-        """It has."""
+        """A pass has made this one."""
 
 
 class Kept:

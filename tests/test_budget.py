@@ -624,6 +624,80 @@ def test_an_array_of_somebody_elses_counts_once_an_operation_is_given_it() -> No
     assert y.creator is not None
 
 
+def test_weights_that_wait_for_their_turn_count_once_they_are_told_of() -> None:
+    def run() -> list[Any]:
+        x, *ws = [Variable(np.full(SIZE, 0.5)) for _ in range(6)]
+        ad.count_in_budget(*ws[:3], ws[3].data, ws[4])
+        y = x
+        for w in ws:
+            y = tanh(y * w)
+        return list(grad(y, [x, *ws]))
+
+    plain = bits(run())
+    for arrays in range(15, 24):
+        with Peak() as peak, using_config("budget", arrays * S):
+            assert bits(run()) == plain
+        assert peak.highest <= arrays * S + NUMBERS
+    with using_config("budget", 4 * S), pytest.raises(BudgetError, match="what was counted last"):
+        run()
+
+
+def test_a_layer_counts_all_its_weights_when_it_is_called() -> None:
+    rng = np.random.default_rng(0)
+    wide = [nn.Linear(n, in_size=m, rng=rng) for m, n in [(40, 60), (60, 400), (400, 80), (80, 5)]]
+    model = nn.Sequential(wide[0], tanh, wide[1], tanh, nn.Sequential(wide[2], tanh), wide[3])
+    with using_config("budget", 1 << 30):
+        pool: Any = settings().keeper
+        seen = []
+        model.parts[0].forward = lambda x: seen.append(pool.ledger.standing) or x[:, :60]  # type: ignore[attr-defined, func-returns-value]
+        model(rng.normal(size=(10, 60)).astype(np.float32))
+    assert seen == [sum(p.data.nbytes for p in model.params() if p.data is not None)]
+
+
+def test_what_layers_make_beside_operations_stays_within_the_budget() -> None:
+    """Masks, running statistics, places of the largest, and weights drawn when first used."""
+
+    def run() -> None:
+        rng = np.random.default_rng(0)
+        model = nn.Sequential(
+            nn.Conv2d(20, 3, rng=rng),
+            tanh,
+            nn.Dropout(0.3, rng),
+            nn.BatchNorm(),
+            tanh,
+            nn.MaxPool2d(2),
+            nn.Dropout(0.3, rng),
+            lambda x: x.reshape(len(x), -1),
+            nn.Linear(200, rng=rng),
+            tanh,
+        )
+        y = model(Variable(rng.normal(size=(20, 3, 18, 18)).astype(np.float32)))
+        ad.mean(nn.functional.dropout(y * 2.0, 0.5, rng)).backward()
+
+    with Peak() as free:
+        run()
+    most = 2 * free.highest
+    least = least_budget(run, most)
+    for budget in np.linspace(least, most, 40).astype(int):
+        with Peak() as peak, using_config("budget", budget):
+            run()
+        assert peak.highest <= budget + NUMBERS
+
+
+def test_functions_ask_for_room_of_their_own() -> None:
+    x = Variable(np.full(SIZE, 0.1))
+    ad.make_room(1 << 60)  # where there is no budget, nobody counts
+    with Peak() as peak, using_config("budget", 6 * S):
+        y = chained(sin, x, 4)
+        ad.make_room(4 * S)
+        mask = np.ones(4 * SIZE)
+        del mask
+        with pytest.raises(BudgetError, match=f"needs {5 * S} bytes"):
+            ad.make_room(5 * S)
+        y.backward()
+    assert peak.highest <= 5 * S + NUMBERS  # and x
+
+
 def test_what_is_computed_without_a_graph_keeps_to_the_budget() -> None:
     x = Variable(np.full(SIZE, 0.1))
     with Peak() as peak, using_config("budget", 6 * S):

@@ -3,8 +3,9 @@
 A Pool, the keeper of one `with using_config("budget", BYTES)`, counts every array that its graphs
 touch. Before one is made it drops kept arrays until there is room; a rule that reads one that was
 dropped has it computed again, from the nearest arrays that are there.
-An array that somebody else makes counts from the first operation that it is given to: weights that
-wait for their layer are beside the budget until then, in the first pass of a block.
+An array that somebody else makes counts from the first operation that it is given to. Weights stand
+before: a Layer that is called has all its own counted, and `count_in_budget` does it for anybody.
+For what functions make beside operations they ask room (`make_room`).
 Source: Kirisame et al. 2021 (Dynamic Tensor Rematerialization, arXiv 2006.09616).
 """
 
@@ -103,8 +104,13 @@ class Pool(Keeper):
 
     # Room -----------------------------------------------------------------------------------------
 
+    def given(self, arrays: Iterable[Array]) -> None:
+        for array in arrays:
+            self.ledger.met(array, GIVEN)
+        self.clear(0, "what was counted last")
+
     def make_room(self, size: int) -> None:
-        self.clear(size, "the backward pass")
+        self.clear(size, "what is no operation")
 
     def made(self, array: Array) -> None:
         self.count((array,), GRADIENTS, "the backward pass")
@@ -141,14 +147,10 @@ class Pool(Keeper):
 
     def _error(self, size: int, who: str) -> BudgetError:
         roles = sorted(self.ledger.by_role().items())
-        standing = [f"{count} of {role}" for role, count in roles if count]
-        return BudgetError(
-            self.budget,
-            self.ledger.standing + size,
-            f"{who} needs {size} bytes, which beside those that cannot be dropped now "
-            f"({', '.join(standing) or 'none'})",
-            ADVICE,
-        )
+        standing = ", ".join(f"{count} of {role}" for role, count in roles if count) or "none"
+        needs = f"{who} needs {size} bytes, which beside those" if size else f"{who}, with all"
+        what = f"{needs} that cannot be dropped now ({standing})"
+        return BudgetError(self.budget, self.ledger.standing + size, what, ADVICE)
 
     # While rules run ------------------------------------------------------------------------------
 
@@ -314,3 +316,38 @@ def _pool(budget: Any) -> Pool:
 
 
 KEEPERS["budget"] = _pool
+
+
+def count_in_budget(*things: Any) -> None:
+    """Count arrays in the budget in force, if there is one, from now on.
+
+    things: Variables, arrays, or what has `params()`, as layers do, which call this themselves.
+    Without it an array that was made elsewhere counts from the first operation that it is given to:
+    weights that stand from the beginning are beside the budget until it is their turn.
+    Raises BudgetError where what cannot be dropped comes to more than the budget.
+    """
+    keeper = settings().keeper
+    if keeper is not None:
+        keeper.given([array for thing in things for array in _arrays_of(thing)])
+
+
+def make_room(size: int) -> None:
+    """Have the budget in force, if there is one, drop kept arrays until there are so many bytes.
+
+    For functions that make large arrays beside operations, as dropout makes masks. One of them that
+    is given to an operation counts from there on; others are gone by then. What nobody asks room
+    for is beside the budget. Raises BudgetError where there cannot be so much room.
+    """
+    keeper = settings().keeper
+    if keeper is not None:
+        keeper.make_room(size)
+
+
+def _arrays_of(thing: Any) -> Iterable[Array]:
+    """The arrays of a Variable or of what has parameters; an array is its own."""
+    if isinstance(thing, np.ndarray):
+        yield thing
+    elif not isinstance(thing, Variable):
+        yield from (x.data for x in thing.params() if x.data is not None)
+    elif thing.data is not None:
+        yield thing.data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeAlias
 
 import numpy as np
@@ -12,6 +13,7 @@ from autodiff import (
     as_variable,
     correlate,
     getitem,
+    make_room,
     mean,
     mul,
     pad,
@@ -79,8 +81,9 @@ def dropout(x: Operand, ratio: float = 0.5, rng: np.random.Generator | None = No
     x = as_variable(x)
     if not Config.train or ratio == 0:
         return x
-    kept = replayed(rng).random(x.shape) >= ratio
-    return mul(x, kept.astype(x.dtype) / (1 - ratio))
+    make_room(x.size * max(9, 2 * x.dtype.itemsize))  # float64 and flags; the mask and a copy
+    mask = (replayed(rng).random(x.shape) >= ratio).astype(x.dtype) / (1 - ratio)
+    return mul(x, mask)
 
 
 def embedding(W: Operand, indices: Array) -> Variable:
@@ -120,6 +123,8 @@ def _places_of_largest(
     if not all(map(len, starts)):
         raise ValueError(f"a window of {size} does not fit into the last two axes")
     down, along = (np.maximum(start, 0) for start in starts)
+    count = math.prod(x.shape[:2]) * len(down) * len(along)
+    make_room(count * (x.dtype.itemsize + 8 + 1))  # the largest, their places, and flags
     best = x[:, :, down[:, np.newaxis], along]
     chosen = np.empty(best.shape, np.intp)
     chosen[:] = down[:, np.newaxis] * x.shape[3] + along

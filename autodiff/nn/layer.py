@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from autodiff import Variable
+from autodiff import Variable, count_in_budget
 from autodiff.nn.initialisers import Array
 
 
@@ -33,6 +33,7 @@ class Layer:
     kept: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, *inputs: Any) -> Any:
+        count_in_budget(self)
         return self.forward(*inputs)
 
     def forward(self, *inputs: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from autodiff import (
     Config,
     Variable,
     linear,
+    make_room,
     matmul,
     recomputing,
     relu,
@@ -45,6 +47,7 @@ class Weighted(Layer):
     def draw(self, shape: tuple[int, ...], biases: int) -> None:
         """Draw the weight, unless that is done, or it was loaded."""
         if self.W.data is None:
+            make_room(math.prod(shape) * (8 + self.dtype.itemsize))  # as float64 first
             self.W.data = self.initial(self.rng, shape).astype(self.dtype)
         if self.b is not None and self.b.data is None:
             self.b.data = np.zeros(biases, self.dtype)
@@ -184,6 +187,7 @@ class BatchNorm(Scaled):
         count = x.size // x.shape[1]
         if count < 2:
             raise ValueError(f"a batch of shape {x.shape} has one element a channel: no variance")
+        make_room(x.nbytes + 4 * x.shape[1] * x.itemsize)  # deviations from the mean; statistics
         for running, fresh in (
             (self.running_mean, x.mean(axes)),
             (self.running_var, x.var(axes, ddof=1)),

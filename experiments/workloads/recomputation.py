@@ -26,6 +26,7 @@ from autodiff import (
     Half,
     Variable,
     checkpoint_sequential,
+    count_in_budget,
     linear,
     sin,
     sum,
@@ -87,6 +88,7 @@ def measured(
             probe("step")
 
     def there_and_back(probe: Probe) -> dict[str, float]:
+        count_in_budget(*wanted)
         y = compute()
         results = {"y_sum": checksum(y.data)}
         y = sum(y)

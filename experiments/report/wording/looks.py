@@ -119,8 +119,8 @@ WAYS_SAID = {
     "none": "nothing is computed again",
     "segments": "segments of one length, each computed again from its first value",
     "binomial": "the best schedule within a budget (Griewank & Walther 2000)",
-    "budget": "a budget for any graph, which counts a parameter from its first use on: what is "
-    "cheapest to make again goes first (Kirisame et al. 2021)",
+    "budget": "a budget for any graph: what is cheapest to make again goes first "
+    "(Kirisame et al. 2021)",
     "half": "kept arrays in half precision",
     "compressed": "kept arrays compressed",
     "disk": "kept arrays in a file",
