@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from test_budget import Peak
 
 import autodiff as ad
 from autodiff import (
@@ -282,6 +283,29 @@ def test_layers_stay_within_their_budget_and_more_of_it_costs_less(widths: str) 
     assert counts == sorted(counts, reverse=True)
     plain = 2 * (len(WIDTHS[widths]) - 1) + 1  # with enough of it nothing is computed again
     assert 1.5 * plain < counts[0] and counts[-1] == plain
+
+
+@pytest.mark.usefixtures("in_lean")
+@pytest.mark.parametrize("kind", ["normalised", "dropout"])
+@pytest.mark.parametrize("widths", WIDTHS)
+def test_so_do_layers_that_make_arrays_beside_operations(widths: str, kind: str) -> None:
+    """Masks are drawn, batches averaged, and their stages hold more than one operation."""
+    inputs = np.random.default_rng(1).normal(size=(2000, WIDTHS[widths][0])).astype(np.float32)
+
+    def measured(budget: int) -> int:
+        chain, x = network(WIDTHS[widths], kind), Variable(inputs)
+        with Peak() as peak:
+            ad.sum(checkpoint_sequential(chain.functions, x, budget=budget)).backward()
+        return peak.highest + inputs.nbytes
+
+    least = inputs.nbytes
+    for _ in range(2 * len(WIDTHS[widths])):
+        try:
+            measured(least)
+        except BudgetError as error:
+            least = error.least
+    for budget in range(least, least + 3_000_001, 250_000):
+        assert measured(budget) <= budget + 200  # single numbers
 
 
 @contextmanager

@@ -41,6 +41,9 @@ class Ledger:
             buffer.key, buffer.size, buffer.role = key, array.nbytes, role
             self._standing += buffer.size
 
+    def __contains__(self, array: Array) -> bool:
+        return id(owner(array)) in self._buffers
+
     def by_role(self) -> Counter[str]:
         """The bytes of what stands, by what it was when it was first met."""
         found: Counter[str] = Counter()

@@ -64,10 +64,8 @@ class Later(Kept):
         return alone(tuple([found[x] if isinstance(x, Value) else x for x in self.values]))
 
     def begin(self, gy: Any) -> Any:
-        part = self.part
-        is_due = self.recomputation.is_recorded and self.number in part.main
-        if is_due and self.number not in part.ready:
-            self.recomputation.restore(part)
+        if self.recomputation.is_recorded and self.number in self.part.main:
+            self.recomputation.due(self.part, self.number)
         return self.arrays()
 
     def end(self, gxs: Any) -> None:
@@ -157,7 +155,7 @@ class Recomputation(Keeper):
         part.reads_result = value in part.values()
         self.parts.append(part)
         self.stages.append(account.stage(value, y.data))
-        self._begin_stage(value)
+        self._begin_stage(self.start if is_last else value)  # the last one holds all before it
         return True
 
     def follow(self, turns: list[Turn]) -> None:
@@ -208,6 +206,12 @@ class Recomputation(Keeper):
             self._claims[value] = array, reasons - 1
 
     # In backward ----------------------------------------------------------------------------------
+
+    def due(self, part: Part, number: int) -> None:
+        """A rule is about to run: make ready what it reads; it alone holds its stage's result."""
+        if number not in part.ready:
+            self.restore(part)
+        self._leave(part.number - 1)
 
     def restore(self, part: Part) -> None:
         """Make ready what the rules of a stage read, and hold values on the way to it."""

@@ -165,6 +165,9 @@ class Account:
         inside = [x for x in reads if x is not self.given and x is not result]
         again = self._order(inside)
         repeated = self._forward(self._order([x for x in reads if x is not self.given]), reads)
+        if result in reads:  # which may stand while the others are computed again
+            beside = self._bytes([result])
+            repeated = max(repeated, beside + self._forward(self._order(inside), inside))
         backward, left = self._backward(result, main, reads)
         return Stage(
             cost=len(self._order([result])),
@@ -176,7 +179,7 @@ class Account:
             reads_result=result in reads,
             inside=self._bytes(inside),
             again=len(again),
-            made=self._made(),
+            made=self.made(),
             left=left,
         )
 
@@ -224,8 +227,8 @@ class Account:
         gradients.drop(self.given)
         return most, gradients.standing()
 
-    def _made(self) -> int:
-        """The bytes of constants that nobody else holds, such as random masks."""
+    def made(self) -> int:
+        """The bytes of constants so far that nobody else holds, such as random masks."""
         return sum(_alone(value) for value in self._constants.values())
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
 from autodiff.arrays import Array
 from autodiff.config import settings, using_config
 from autodiff.graph import Function
@@ -107,6 +109,7 @@ class WithinBudget(Recomputation):
         for array in (start, self._input):
             self._ledger.met(array, "inputs")
         self._whole: set[int] = set()  # stages of which all is held that their rules read
+        self._asked = 0  # bytes for what a function makes by itself and gives to an operation
         self._reading = 0  # the last one whose rules read anything; that is held until the next
         self._expected: Stage | None = None  # what the plan takes the stages to come to be like
         self._targets: dict[int, bool] = {}  # the values of theirs that it holds; stages whole?
@@ -116,10 +119,23 @@ class WithinBudget(Recomputation):
 
     def prepare(self, function: Function, arrays: Sequence[Any]) -> None:
         """Make room for what an operation will make: a stage may be larger than was expected."""
-        size = footprint_of(function).of_forward(function, arrays)
-        made = sum(stage.made for stage in self.stages)
+        given = [x for x in arrays if isinstance(x, np.ndarray) and x not in self._ledger]
+        fresh = min(sum(x.nbytes for x in given), self._asked)
+        self._asked = 0
+        self._most_with(footprint_of(function).of_forward(function, arrays) + fresh)
+
+    def make_room(self, size: int) -> None:
+        self._asked = size
+        most = self._most_with(size)
+        if most > self._budget:
+            raise BudgetError(self._budget, most, "what a function makes by itself", ADVICE)
+
+    def _most_with(self, size: int) -> int:
+        """What stands with so many bytes more, as much as need be having been dropped for them."""
+        made = sum(stage.made for stage in self.stages) + self._account.made()
         while self._ledger.standing + made + size > self._budget and self._dropped_last():
             pass
+        return self._ledger.standing + made + size
 
     def constants(self, results: Sequence[Array]) -> None:
         for y in results:
@@ -334,8 +350,8 @@ def checkpoint_sequential(
         Walther 2000), others as seldom as was known when each of them was passed.
     result: whether the caller holds the result while backward runs; if so, the budget counts it.
     Exactly one of segments and budget is given. Every function is called once; just the forwards of
-    operations are computed again. What functions make beside operations is not counted, nor is what
-    a chain inside a stage holds.
+    operations are computed again. What functions make beside operations counts where they ask room
+    for it (`make_room`, as nn's layers do); what a chain inside a stage holds is not counted.
     Raises BudgetError where a budget cannot be met.
     """
     stages = _checked(functions, segments, budget, result)
