@@ -285,7 +285,7 @@ def test_the_table_says_asked_took_cost_and_how_far_from_the_best(charts) -> Non
     rows = {(row[0], row[1]): dict(zip(table.columns, row, strict=True)) for row in table.rows}
     row = rows["budget", "21 arrays"]
     assert (row["Peak of arrays"], row["Within"]) == ("23 arrays", "**no**")
-    assert (row["Evaluations"], row["Fewest possible"], row["Difference"]) == ("199", "181", "18")
+    assert (row["Evaluations"], row["Fewest possible"], row["More"]) == ("199", "181", "18")
     assert rows["binomial", "3 arrays"]["Peak of arrays"] == "refused"
     assert rows["half", "\u2013"]["Gradients"] == "sum 1.0e-04 off"
     assert all(origin is not None for origin in table.origins)

@@ -667,7 +667,9 @@ def test_peaks_are_set_beside_the_floor_and_chains_beside_their_formula() -> Non
 def test_results_that_are_not_bit_equal_are_shown_with_who_computed_them() -> None:
     loss = 0.1 + 0.2
     same = [made_up.record(mode=m, results={"loss": loss}) for m in ("step16", "lean")]
-    assert "the same to the last bit" in text_of(results(same))
+    assert "All modes computed the same to the last bit" in text_of(results(same))
+    one_mode = [made_up.record(repeat=n, results={"loss": loss}) for n in range(2)]
+    assert "All trials computed the same to the last bit" in text_of(results(one_mode))
     other = made_up.record(mode="step17", results={"loss": 0.3})
     section = results([*same, other])
     assert "did not all compute the same" in text_of(section)

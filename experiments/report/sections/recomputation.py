@@ -240,13 +240,13 @@ def _table(graph: Graph, name: str) -> Table:
         "Asked for",
         "Peak of arrays",
         "Within",
-        "Peak of all",
-        "Held",
         "Evaluations",
         "Fewest possible",
-        "Difference",
-        "Elapsed time",
+        "More",
         "Gradients",
+        "Elapsed time",
+        "Held",
+        "Peak of all",
     ]
     caption = f"{name}: what was asked for, what it took and what it cost"
     origins = [Origin(point.subject) for point in graph.points]
@@ -256,19 +256,19 @@ def _table(graph: Graph, name: str) -> Table:
 def _cells(graph: Graph, point: Point) -> list[str]:
     if point.refused:
         best = graph.optimum(point)
-        return ["refused", *[NONE] * 4, NONE if best is None else count_text(best), *[NONE] * 3]
+        return ["refused", *[NONE] * 2, NONE if best is None else count_text(best), *[NONE] * 5]
     evaluated, best = graph.evaluations(point), graph.optimum(point)
     more = NONE if evaluated is None or best is None else count_text(evaluated - best)
     return [
         amount_text(point.peak.median, graph.array_bytes) if point.peak else NONE,
         {None: NONE, True: "yes", False: "**no**"}[point.within],
-        bytes_text(point.requested.median) if point.requested else NONE,
-        amount_text(point.held.median, graph.array_bytes) if point.held else NONE,
         NONE if evaluated is None else count_text(evaluated),
         NONE if best is None else count_text(best),
         more,
-        seconds_text(point.seconds.median) if point.seconds else NONE,
         _gradients(graph, point),
+        seconds_text(point.seconds.median) if point.seconds else NONE,
+        amount_text(point.held.median, graph.array_bytes) if point.held else NONE,
+        bytes_text(point.requested.median) if point.requested else NONE,
     ]
 
 

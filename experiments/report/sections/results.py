@@ -21,9 +21,7 @@ class Result:
     subject: Subject
     seed: int
     name: str
-    modes: Mapping[
-        float, Sequence[str]
-    ]  # value -> the modes that computed it, in the ladder's order
+    modes: Mapping[float, Sequence[str]]  # value -> who computed it, in the ladder's order
     trials: int
 
     @property
@@ -64,9 +62,9 @@ def equal_in_words(records: Sequence[Record]) -> str:
     if differing:
         who = listed(dict.fromkeys(f"`{r.subject.workload}`" for r in differing))
         return f"The modes did not all compute the same: results differ on {who}."
-    return (
-        f"All modes computed the same to the last bit: {counted(len(compared), 'result')} compared."
-    )
+    modes = {mode for r in compared for who in r.modes.values() for mode in who}
+    who = "All modes" if len(modes) > 1 else "All trials"
+    return f"{who} computed the same to the last bit: {counted(len(compared), 'result')} compared."
 
 
 def results(records: Sequence[Record]) -> Section:
