@@ -678,7 +678,7 @@ def test_what_layers_make_beside_operations_stays_within_the_budget() -> None:
         run()
     most = 2 * free.highest
     least = least_budget(run, most)
-    for budget in np.linspace(least, most, 40).astype(int):
+    for budget in np.linspace(least, most, 12).astype(int):
         with Peak() as peak, using_config("budget", budget):
             run()
         assert peak.highest <= budget + NUMBERS

@@ -302,13 +302,41 @@ def test_of_views_the_memory_is_packed_that_they_show() -> None:
 def test_parameters_and_data_stay_as_they_are() -> None:
     packer = Noted()
     layer = nn.Linear(3, rng=np.random.default_rng(0))
-    x = np.ones((2, 4), np.float32)
+    x, fixed = np.ones((2, 4), np.float32), np.ones((2, 3), np.float32)
     with using_config("packer", packer):
-        y = ad.sum(ad.square(layer(x) * np.ones((2, 3), np.float32)) * layer.b)
+        y = ad.sum(ad.square(layer(x) * fixed) * layer.b)
         ad.tanh(layer.W.T.reshape(2, 6))
         y.backward()
     assert {a.shape for a in packer.packed} == {(2, 3), (2, 6)}
     assert len(packer.packed) == 3  # the product, its square, the tanh
+
+
+@pytest.mark.parametrize(("packer", "arrays"), [(None, 7), (Half(), 6 / 4 + 1), (Disk(), 1)])
+def test_masks_that_the_graph_alone_holds_are_packed(packer: Any, arrays: float) -> None:
+    """Three masks and the results of three sines; and the result, which nothing keeps."""
+
+    def dropped(x: Variable) -> Variable:
+        for _ in range(3):
+            x = ad.sin(nn.functional.dropout(x, 0.5, np.random.default_rng(0)))
+        return x * 1.0
+
+    assert held(packer, dropped) == pytest.approx(arrays, abs=0.1)
+
+
+def test_a_mask_that_somebody_holds_is_not_packed_and_gradients_are_the_same() -> None:
+    mask = np.random.default_rng(1).normal(size=20)
+    found = []
+    for packer in (None, Noted()):
+        x = Variable(np.full(20, 0.5))
+        with using_config("packer", packer), using_config("debug", True):
+            y = ad.sin(x * mask * np.arange(20.0))
+            y.backward(retain_graph=True)
+            y.backward()
+        found.append(bits(x.grad))
+        if packer is not None:
+            assert [a.tolist() for a in packer.packed[:1]] == [list(range(20))]
+            assert not any(np.array_equal(a, mask) for a in packer.packed)
+    assert found[0] == found[1]
 
 
 # Time -----------------------------------------------------------------------------------------

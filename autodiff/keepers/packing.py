@@ -4,8 +4,8 @@ A packer is any object with the two methods of Packer; packers.py has three.
 
 What is packed is memory, and not arrays: of a view (a transpose, the windows of an image) the whole
 array that it shows a part of, once, whoever keeps it. Memory of parameters and data, which stands
-anyway, stays as it is, in views of it, too; so does that of plain arrays among the operands, such
-as dropout's mask, since nobody can tell who else holds it.
+anyway, stays as it is, in views of it, too. An operand without gradient, such as dropout's mask, is
+packed when the next operation begins, if nobody but the graph holds it then.
 
     Function -- kept --> Packages -- View -- Package    the packed memory, shared
                                   -- array              what stands anyway
@@ -14,12 +14,12 @@ as dropout's mask, since nobody can tell who else holds it.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from autodiff.arrays import Array
+from autodiff.arrays import Array, sole
 from autodiff.config import KEEPERS
 from autodiff.gradients import Leaf
 from autodiff.graph import Function, alone, several
@@ -56,15 +56,28 @@ class Packing(Keeper):
         self.packer = packer
         self._packages: weakref.WeakValueDictionary[int, Package] = weakref.WeakValueDictionary()
         self._standing: weakref.WeakValueDictionary[int, Array] = weakref.WeakValueDictionary()
+        self._last: Callable[[], Packages | None] = lambda: None  # those of which some may wait
+
+    def prepare(self, function: Function, arrays: Sequence[Any]) -> None:
+        if (last := self._last()) is not None:
+            for i in range(len(last.kept)):
+                if sole(last.kept, i):
+                    last.kept[i] = self._packed(last.kept[i])
 
     def keep(self, function: Function, arrays: Sequence[Any], results: Sequence[Array]) -> None:
+        constants = set()
         for source, array in zip(function.sources, arrays, strict=True):
             if isinstance(array, np.ndarray) and (source is None or isinstance(source, Leaf)):
                 memory = memory_of(array)
-                self._standing[id(memory)] = memory
-        kept = tuple([self._packed(x) for x in several(function.kept)])
-        if any(isinstance(x, View) for x in kept):
-            function.kept = Packages(kept)
+                if source is None:
+                    constants.add(id(memory))
+                else:
+                    self._standing[id(memory)] = memory
+        kept = several(function.kept)
+        packed = [x if _is_of(x, constants) else self._packed(x) for x in kept]
+        if constants or any(isinstance(x, View) for x in packed):
+            function.kept = packages = Packages(packed)
+            self._last = weakref.ref(packages)
 
     def _packed(self, x: Any) -> Any:
         """What stands for an array: a View of packed memory, or itself; for all else, itself."""
@@ -148,17 +161,22 @@ class View(NamedTuple):
 class Packages(Kept):
     """What a Function keeps, some of it packed: it is taken out for a rule, and let go after it."""
 
-    __slots__ = ("_kept",)
+    __slots__ = ("kept", "__weakref__")
 
-    def __init__(self, kept: tuple[Any, ...]) -> None:
-        self._kept = kept
+    def __init__(self, kept: list[Any]) -> None:
+        self.kept = kept
 
     def arrays(self) -> Any:
-        packages = {x.package for x in self._kept if isinstance(x, View)}
+        packages = {x.package for x in self.kept if isinstance(x, View)}
         memories = {package: package.memory() for package in packages}
         return alone(
-            tuple([x.of(memories[x.package]) if isinstance(x, View) else x for x in self._kept])
+            tuple([x.of(memories[x.package]) if isinstance(x, View) else x for x in self.kept])
         )
+
+
+def _is_of(x: Any, memories: set[int]) -> bool:
+    """Whether an array lies in one of these memories, given by their ids."""
+    return isinstance(x, np.ndarray) and id(memory_of(x)) in memories
 
 
 def memory_of(array: Array) -> Array:
