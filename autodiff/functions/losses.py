@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from autodiff.arrays import Array, times, turned
-from autodiff.functions.arity import Binary, Unary
+from autodiff.arrays import Array, real_array, turned
+from autodiff.config import settings
+from autodiff.functions.arity import Unary
 from autodiff.functions.fitting import Fitting
 from autodiff.functions.per_input import PerInput
-from autodiff.variable import Operand, Variable
+from autodiff.gradients import Gradient, Pass
+from autodiff.variable import Operand, Variable, source_of
 
 __all__ = ["log_softmax", "mean_squared_error", "softmax", "softmax_cross_entropy"]
 
@@ -75,36 +78,74 @@ def log_softmax(x: Operand, axis: int = -1) -> Variable:
     return LogSoftmax(axis).apply(x)
 
 
-class CrossEntropy(Fitting, Binary):
-    """y = the mean of -x0 at each row's class, x1.  gx0 = -1 / n there, and 0 elsewhere."""
+class CrossEntropy(Fitting, PerInput):
+    """y = the mean of -x2 at each row's class, x1; x2 is log_softmax(x0), made for this alone.
 
-    __slots__ = ("shape",)
-    reads = ((1,), ())
+    gx0 = (e ** x2 - ones at the classes) / n: the gradient goes to the scores directly, and x2 has
+    none; its own way to the scores is for second derivatives. A third of the arrays and half of the
+    time of a backward through both. Recorded in a straight line, as in Linear: 5 us of the MLP's.
+    """
 
-    def forward(self, x: Any, t: Any) -> Any:
-        _check_classes(x, t)
-        self.shape = x.shape
-        return -x[np.arange(len(t)), t].mean()
+    __slots__ = ()
+    reads = ((1, 2), (), ())
 
-    def grad0(self, gy: Any) -> Any:
-        t = self.kept
-        gx = np.zeros(self.shape, gy.dtype)
-        gx[np.arange(len(t)), t.data if isinstance(t, Variable) else t] = -1 / len(t)
-        return times(gx, gy)
+    def apply(self, x: Operand, t: Operand, logs: Variable) -> Any:  # type: ignore[override]
+        recording = settings().straight
+        if recording is None or not (isinstance(x, Variable) and x.requires_grad):
+            return self.apply_any(x, t, logs)
+        arrays, sources = (x._array, t, logs._array), (source_of(x), None, source_of(logs))
+        results = self.results(arrays)
+        more = None
+        if not self.fits(results[0], *arrays):
+            more = self.more(recording, (x, t, logs), sources, arrays, results)
+        generation = logs.generation + 1
+        return self.recorded(recording, sources, generation, arrays[1:], more, results[0])
+
+    def forward(self, x: Any, t: Any, logs: Any) -> Any:
+        if len(t) and t.min() < 0:
+            raise IndexError("a negative class")
+        at_classes = logs[np.arange(len(t)), t]
+        y = np.add.reduce(at_classes, dtype=np.float64) / -len(t)
+        return logs.dtype.type(y)
+
+    def explain(self, error: Exception, arrays: Sequence[Any]) -> None:
+        if isinstance(error, IndexError):
+            x, t, _ = arrays
+            raise ValueError(
+                f"t holds {t.min()} to {t.max()}, and the classes are 0 to {x.shape[1] - 1}"
+            ) from None
+        super().explain(error, arrays)
+
+    def backward(self, gy: Any) -> Any:
+        t, logs = self.kept
+        gx = _less_ones(np.exp(logs), t)
+        gx *= gy / (len(t) or 1)
+        return [gx, None, None]
+
+    def turn_over(self, gy: Gradient, run: Pass) -> tuple[Any, Any]:
+        sources = self._sources
+        if sources is None or self._more is not None:
+            return self.turn_over_any([gy], run)
+        gxs = self.backward(gy)
+        if run.release:
+            self._sources = None
+            self.kept = ()
+            if self._links() is not None:
+                run.outlived.append(self._links)
+        return sources, gxs
 
     def fits(self, y: Array, *xs: Any) -> bool:
         return xs[0].dtype is y.dtype
 
 
-def _check_classes(x: Any, t: Any) -> None:
-    if np.ndim(x) != 2 or np.shape(t) != x.shape[:1]:
-        raise ValueError("x has a row of scores for each example, (n, classes), and t is (n,)")
-    if t.dtype.kind not in "iu":
-        raise ValueError(f"t holds the number of each row's class, and its dtype is {t.dtype}")
-    if t.size and not 0 <= t.min() <= t.max() < x.shape[1]:
-        raise ValueError(
-            f"t holds {t.min()} to {t.max()}, and the classes are 0 to {x.shape[1] - 1}"
-        )
+def _less_ones(gx: Any, t: Any) -> Any:
+    """gx with 1 less at each row's class, in its own memory; of a Variable a new one."""
+    if type(gx) is np.ndarray:
+        gx[np.arange(len(t)), t] -= 1
+        return gx
+    ones = np.zeros(gx.shape, gx.dtype)
+    ones[np.arange(len(t)), t.data] = 1
+    return gx - ones
 
 
 def softmax_cross_entropy(x: Operand, t: Operand) -> Variable:
@@ -114,8 +155,14 @@ def softmax_cross_entropy(x: Operand, t: Operand) -> Variable:
     Raises ValueError for other shapes, and for a class that there is not.
     Source: step 47 of the book.
     """
-    classes = t.data if isinstance(t, Variable) else t
-    return CrossEntropy().apply(log_softmax(x), classes)
+    scores: Any = x._array if isinstance(x, Variable) else x
+    classes: Any = t._array if isinstance(t, Variable) else t
+    if np.ndim(scores) != 2 or np.shape(classes) != scores.shape[:1]:
+        raise ValueError("x has a row of scores for each example, (n, classes), and t is (n,)")
+    classes = real_array(classes, "t is")
+    if classes.dtype.kind not in "iu":
+        raise ValueError(f"t holds the number of each row's class, not {classes.dtype}")
+    return CrossEntropy().apply(x, classes, log_softmax(x))
 
 
 class MeanSquaredError(PerInput):

@@ -148,7 +148,7 @@ def _of_rows(function: Any, arrays: Arrays) -> int:
 
 
 def _scores(function: Any, arrays: Arrays, of_inputs: Any, of_outputs: Any) -> float:
-    return 2 * (bytes_of(of_inputs[0]) + BUFFER) + _of_rows(function, arrays)
+    return bytes_of(of_inputs[0]) + _of_rows(function, arrays)
 
 
 def _number(function: Any, arrays: Arrays) -> int:
