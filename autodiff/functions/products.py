@@ -158,27 +158,37 @@ class Linear(Fitting, PerInput):
         ):
             return self.apply_any(x, W, b)
         of_x, of_W, of_b = None, W._source or source_of(W), b._source or source_of(b)
-        generation = max(of_W.generation, of_b.generation)
+        generation = of_W.generation
+        if generation < of_b.generation:
+            generation = of_b.generation
+        weights, bias = W._array, b._array
         if isinstance(x, Variable):
             rows = x._array
             if x.requires_grad:
                 of_x = x._source or source_of(x)
-                generation = max(generation, of_x.generation)
+                if generation < of_x.generation:
+                    generation = of_x.generation
         else:
             rows = self.constant(x)
-        arrays, sources = (rows, W._array, b._array), (of_x, of_W, of_b)
-        results = self.results(arrays)
+        try:
+            y = self.forward(rows, weights, bias)
+        except Exception as error:
+            self.explain(error, (rows, weights, bias))
+            raise
+        sources = (of_x, of_W, of_b)
         more = None
-        if not self.fits(results[0], *arrays):
-            more = self.more(recording, (x, W, b), sources, arrays, results)
-        kept = rows, None if of_x is None else W._array
-        return self.recorded(recording, sources, generation + 1, kept, more, results[0])
+        if not self.fits(y, rows, weights, bias):
+            y = self.checked(y)
+            more = self.more(recording, (x, W, b), sources, (rows, weights, bias), (y,))
+        kept = rows, None if of_x is None else weights
+        return self.recorded(recording, sources, generation + 1, kept, more, y)
 
     def forward(self, x: Any, W: Any, b: Any) -> Any:
         y = np.matmul(x, W)
         shape = np.shape(b)
-        fits = shape == y.shape[-1:] or np.broadcast_shapes(y.shape, shape) == y.shape
-        if np.ndim(W) != 2 or not fits:
+        if W.ndim != 2 or (
+            shape != y.shape[-1:] and np.broadcast_shapes(y.shape, shape) != y.shape
+        ):
             raise ValueError("W is (n, m), and b is (m,), or fits the product as it is")
         if y.dtype != np.result_type(y, b):
             return y + b
