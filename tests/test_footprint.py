@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_functions import ROWS, Row, bits, each, is_float, total
+from operations import ROWS, Row, bits, each, is_float, total
 
 import autodiff as ad
 from autodiff import Function, Variable, grad, using_config, using_mode
@@ -35,7 +35,7 @@ places = np.random.default_rng(0).integers(0, 200, 600)
 GEOMETRY = Geometry((4, 3, 64, 64), 8, (3, 3), (1, 1), (1, 1))
 classes = np.random.default_rng(0).integers(0, 10, 5000)
 
-# By row of test_functions.py: calls of the operation on large arrays.
+# By row of operations.py: calls of the operation on large arrays.
 Call = tuple[Callable[..., Any], Sequence[np.ndarray]]
 CALLS: dict[str, list[Call]] = {
     **{

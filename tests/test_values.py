@@ -1,6 +1,6 @@
 """Values and Makings: what a graph keeps, dropped and computed again.
 
-That each operation can be repeated is a property of its row in test_functions.py.
+That each operation can be repeated is a property of its row in operations.py.
 """
 
 from __future__ import annotations
