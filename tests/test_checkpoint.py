@@ -30,6 +30,7 @@ from autodiff import (
     using_config,
     using_mode,
 )
+from autodiff.draws import Draws
 from autodiff.keepers.footprint import IDLE
 
 CALLS: list[int] = []
@@ -561,6 +562,45 @@ def test_the_same_random_numbers_are_drawn_again(name: str, mode: MemoryMode) ->
     assert bits(forward) == bits(backward)
     later, _ = mask_kept_and_used(function)
     assert bits(later) != bits(forward)
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["none kept", "one kept"])
+@pytest.mark.parametrize("draws", range(4))
+def test_normal_numbers_that_numpy_keeps_for_the_next_call_are_drawn_again(
+    draws: int, kept: bool
+) -> None:
+    """NumPy's global generator draws two at a time, and the second leaves its words unchanged."""
+    np.random.seed(0)
+    if kept:
+        np.random.normal()
+
+    def function(x: Variable) -> Variable:
+        return x * (1.0 + sum(np.random.normal() for _ in range(draws)))
+
+    forward, backward = mask_kept_and_used(function)
+    assert bits(forward) == bits(backward)
+    assert bits(forward) != bits(np.ones(1000)) or not draws
+
+
+def test_whatever_is_drawn_from_numpy_is_noticed() -> None:
+    def states(draw: Callable[[], object]) -> bool:
+        call = Draws([])
+        draw()
+        call.end()
+        return bool(call._before)
+
+    assert not states(lambda: None)
+    for draw in (np.random.rand, np.random.normal, lambda: np.random.bytes(1), np.random.seed):
+        for _ in range(3):  # an even number of normal numbers leaves none kept
+            assert states(draw)
+    assert states(lambda: [np.random.rand() for _ in range(624)])
+    before = np.random.get_bit_generator()
+    np.random.set_bit_generator(np.random.PCG64(1))
+    try:
+        assert not states(lambda: None)
+        assert states(np.random.rand)
+    finally:
+        np.random.set_bit_generator(before)
 
 
 def test_later_draws_are_as_if_nothing_had_been_drawn_again() -> None:
