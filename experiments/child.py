@@ -96,7 +96,7 @@ class Rehearsal(Instrument):
     """Stands in for the instrument while the workload is warmed up."""
 
     def at(self, phase: str) -> None:
-        pass
+        """Look at nothing."""
 
 
 def measure(

@@ -181,7 +181,6 @@ class LayersTheory:
 
     def _first(self, evaluations: float) -> int:
         """The least peak from which on so many evaluations do."""
-
         peaks = range(0, self._most, self._layers.grain)
 
         def does(peak: int) -> bool:

@@ -36,7 +36,7 @@ def newton(
         results.setdefault("first_y_sum", checksum(y.data))
         if Config.enable_backprop:
             x.cleargrad()
-            last = [y]
+            last = [y]  # out of which backward takes it: under its name it would live on meanwhile
             del y
             last.pop().backward(create_graph=True)
             gx = taken_gradient(x)
@@ -109,7 +109,7 @@ def tanh_derivatives(rng: np.random.Generator, *, order: int = 6, size: int = 40
         probe("forward")
         results = {"y_sum": checksum(y.data)}
         if Config.enable_backprop:
-            last = [y]
+            last = [y]  # out of which backward takes it: under its name it would live on meanwhile
             del y
             last.pop().backward(create_graph=order > 1)
             for number in range(2, order + 1):
