@@ -8,6 +8,11 @@ parameters get their gradients, though they are no inputs. When backward comes t
 the function is called again, with a graph. That begins at the sources of the Checkpoint, and its
 Functions have the generations that they would have had without one: so the pass goes on with them
 as if there had been none, and adds gradients up in the same order, if the function has one output.
+
+Of several outputs it has the generation of the last one, since all their gradients must be there
+before the function is called again: so an operation on an earlier output counts as a later one than
+it would be, and of three gradients that meet somewhere, others may be added first. Nothing short of
+calling the function again for each output would keep the order.
 """
 
 from __future__ import annotations
@@ -296,7 +301,8 @@ def checkpoint(function: Callable[..., Any], *inputs: Any) -> Any:
     globals that it names, in attributes (draws.py has the whole list); afterwards all generators
     are as if nothing had been drawn again. What counts or averages does it twice, unless it asks
     `recomputing`. Gradients are the same to the last bit, but that sums of three or more may be
-    rounded otherwise where the function has several outputs, or in gradients of gradients.
+    rounded otherwise in gradients of gradients, and where the function has several outputs: there,
+    a checkpoint for each of them keeps the bits, unless they share what is computed inside.
 
     Raises RuntimeError, in backward, where the function gives other shapes the second time (under
     debug: or other values), or reads what is no input and has been given other data in between.

@@ -121,6 +121,34 @@ def test_any_graph_cut_anywhere_gives_the_same_bits(
     assert all(one == found[0] for one in found)
 
 
+@pytest.mark.parametrize("terms", [2, 3])
+def test_of_several_outputs_sums_of_two_have_the_same_bits_and_of_three_nearly(
+    terms: int, mode: MemoryMode
+) -> None:
+    """An operation on the first output counts as one on the last: the order of three changes."""
+
+    def early(x: Variable) -> Variable:
+        return ad.sin(x)
+
+    def late(x: Variable) -> Variable:
+        return ad.exp(ad.tanh(ad.sin(x * 1.1)))
+
+    def gradients(part: Callable[[Variable], Any]) -> list[Any]:
+        x, w = (Variable(a) for a in np.random.default_rng(0).normal(size=(2, 50)))
+        one, other = part(x)
+        y = one * w + other * w
+        (y if terms == 2 else y + ad.sin(ad.sin(x)) * w).backward()
+        return [x.grad, w.grad]
+
+    plain = gradients(lambda x: (early(x), late(x)))
+    found = gradients(lambda x: checkpoint(lambda x: (early(x), late(x)), x))
+    apart = gradients(lambda x: (checkpoint(early, x), checkpoint(late, x)))
+    assert bits(*apart) == bits(*plain)
+    assert (bits(*found) == bits(*plain)) == (terms == 2)
+    for one, other in zip(found, plain, strict=True):
+        assert np.allclose(one, other, rtol=1e-13, atol=1e-15)
+
+
 def test_several_outputs_some_dropped_some_unused(mode: MemoryMode) -> None:
     def three(a: Variable, b: Variable) -> tuple[Variable, ...]:
         CALLS.append(1)
