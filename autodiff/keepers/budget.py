@@ -70,7 +70,7 @@ class Pool(Keeper):
         making = function.making
         assert making is not None
         for x, array in zip(making.inputs, arrays, strict=True):
-            if type(x) is Value and lasts(x):
+            if type(x) is Value and x.making is not None and x.making.note is None:
                 x.hold(array)
         footprint = footprint_of(function)
         making.note = _application(making, footprint, arrays, results)
@@ -161,13 +161,20 @@ class Pool(Keeper):
     def tick(self) -> None:
         self._now += 1
 
+    def found(self, value: Any) -> Array | None:
+        """The array of a Value, if anybody has it."""
+        array: Array | None = value.found() if type(value) is Value else None
+        if array is not None and value.note is not None:
+            value.note.used = self._now
+        return array
+
     def arrays_of(self, values: Sequence[Any]) -> list[Any]:
         """The arrays of Values, at the same time; what is no Value as it is."""
         frames = [Frame(values)]
         try:
             while True:
                 frame = frames[-1]
-                missing = frame.gather(self._now)
+                missing = frame.gather(self)
                 if missing is not None:
                     assert missing.making is not None
                     frames.append(Frame(missing.making.inputs, missing.making, missing.number))
@@ -217,6 +224,8 @@ class Budgeted(Kept):
         return self.pool
 
     def arrays(self) -> Any:
+        if len(self.values) == 1 and (array := self.pool.found(self.values[0])) is not None:
+            return array
         return alone(tuple(self.pool.arrays_of(self.values)))
 
     def begin(self, gy: Any) -> Any:
@@ -258,15 +267,13 @@ class Frame:
         if len(self._order) > 1:
             self._order.sort(key=lambda i: depth(inputs[i]))
 
-    def gather(self, now: int) -> Value | None:
+    def gather(self, pool: Pool) -> Value | None:
         """Take the arrays that anybody has; the first Value of which nobody has it."""
         while self._order:
             value = self.inputs[self._order[-1]]
-            array = value.found()
+            array = pool.found(value)
             if array is None:
                 return value  # type: ignore[no-any-return]
-            if value.note is not None:
-                value.note.used = now
             self.take(array)
         return None
 
@@ -294,13 +301,14 @@ def _drop_unread(value: Value) -> None:
 
 def _arrays_in(gradients: Any) -> Iterable[Array]:
     """The arrays of what a rule is given or gives."""
-    for x in gradients if isinstance(gradients, list) else (gradients,):
-        if isinstance(x, np.ndarray):
-            yield x
-        elif isinstance(x, Variable):
-            yield x.data
-        elif isinstance(x, Scattered):
-            yield x.gy
+    if type(gradients) is np.ndarray:
+        return (gradients,)
+    found = gradients if isinstance(gradients, list) else (gradients,)
+    return [
+        x if isinstance(x, np.ndarray) else x.gy if isinstance(x, Scattered) else x.data
+        for x in found
+        if x is not None
+    ]
 
 
 def _pool(budget: Any) -> Pool:

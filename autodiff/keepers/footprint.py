@@ -63,20 +63,20 @@ class Footprint:
 
     def of_rule(self, function: Function, arrays: Arrays, results: Sequence[Array]) -> int:
         """The bytes that the rule of this application allocates at most."""
-        wanted = [i for i, source in enumerate(function.sources) if source is not None]
-        alike = self.is_plain and len(results) == 1 and _alike(arrays, results[0])
-        if alike:
-            made = self._made(wanted)
+        wanted = function.wanted
+        made = self._made(wanted)
+        if self.is_plain and len(results) == 1 and _alike(arrays, results[0]):
             small = 2 if made and results[0].size <= SMALL else 0  # temporaries of their own
             return math.ceil((made + small) * results[0].nbytes)
-        of_inputs = [gradient_spec(x) if i in wanted else None for i, x in enumerate(arrays)]
+        pairs = zip(arrays, wanted, strict=True)
+        of_inputs = [gradient_spec(x) if want else None for x, want in pairs]
         of_outputs = [gradient_spec(y) for y in results]
         gxs = [bytes_of(spec) for spec in of_inputs if spec is not None]
         largest = max([bytes_of(of_outputs[0]), *gxs])
         if self.rule is not None:
             total = self.rule(function, arrays, of_inputs, of_outputs)
         else:
-            total = (self._made(wanted) + self.rule_beside) * largest
+            total = (made + self.rule_beside) * largest
             if self.fitted:
                 total += sum([_fitting(s, of_outputs[0]) for s in of_inputs if s is not None])
             if total:
@@ -87,10 +87,12 @@ class Footprint:
             total += 2 * largest
         return math.ceil(total)
 
-    def _made(self, wanted: list[int]) -> float:
+    def _made(self, wanted: tuple[bool, ...]) -> float:
         """How many arrays the rule makes for the gradients of the inputs that want one."""
-        last = len(self.gradients) - 1
-        return sum([self.gradients[min(i, last)] for i in wanted])
+        counts = self.gradients
+        if len(counts) == 1:
+            return counts[0] * sum(wanted)
+        return sum([counts[min(i, len(counts) - 1)] for i, want in enumerate(wanted) if want])
 
     def work_of(self, function: Function, arrays: Arrays, size: int) -> int:
         """What it costs to compute a result of so many bytes, in no unit in particular."""
