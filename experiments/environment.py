@@ -34,7 +34,13 @@ PINS: Mapping[str, str] = {
     "MALLOC_TOP_PAD_": "0",
     "NUMPY_MADVISE_HUGEPAGE": "0",  # a huge page is resident whole as soon as one byte is touched
 }
-UNSET = ("PYTHONMALLOC", "PYTHONTRACEMALLOC", "PYTHONDEVMODE", "AUTODIFF_MODE")
+UNSET = (
+    "PYTHONMALLOC",
+    "PYTHONTRACEMALLOC",
+    "PYTHONDEVMODE",
+    "AUTODIFF_MODE",
+    "MALLOC_MMAP_MAX_",  # without mappings, freed arrays stay resident
+)
 
 # What makes two records comparable: where one of these differs, they are of two environments.
 IDENTITY = (
