@@ -169,7 +169,7 @@ class Linear(Fitting, PerInput):
                 if generation < of_x.generation:
                     generation = of_x.generation
         else:
-            rows = self.constant(x)
+            rows = x if type(x) is np.ndarray and x.dtype is weights.dtype else self.constant(x)
         try:
             y = self.forward(rows, weights, bias)
         except Exception as error:
@@ -185,10 +185,10 @@ class Linear(Fitting, PerInput):
 
     def forward(self, x: Any, W: Any, b: Any) -> Any:
         y = np.matmul(x, W)
-        shape = np.shape(b)
-        if W.ndim != 2 or (
-            shape != y.shape[-1:] and np.broadcast_shapes(y.shape, shape) != y.shape
-        ):
+        if type(b) is np.ndarray and b.dtype is y.dtype and W.shape[1:] == b.shape == y.shape[-1:]:
+            y += b  # as nearly always
+            return y
+        if W.ndim != 2 or np.broadcast_shapes(y.shape, np.shape(b)) != y.shape:
             raise ValueError("W is (n, m), and b is (m,), or fits the product as it is")
         if y.dtype != np.result_type(y, b):
             return y + b
@@ -228,7 +228,7 @@ class Linear(Fitting, PerInput):
             return self.turn_over_any([gy], run)
         gxs = self.backward(gy)
         if gxs[2] is not None:
-            gxs[2] = sum_to_shape(gy, gy.shape[-1:])
+            gxs[2] = np.add.reduce(gy, 0) if gy.ndim == 2 else sum_to_shape(gy, gy.shape[-1:])
         if run.release:
             self._sources = None
             self.kept = ()
