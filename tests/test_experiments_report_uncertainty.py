@@ -9,6 +9,7 @@ from dataclasses import replace
 import made_up
 import pytest
 from made_up import record
+from reported import normal
 from rich.console import Console
 
 from experiments.calibration import Calibration, Fit
@@ -48,10 +49,6 @@ CALIBRATIONS = {
 @pytest.fixture(scope="module")
 def run() -> list[Record]:
     return made_up.run()
-
-
-def normal(text: str) -> str:
-    return text.replace(words.GAP, " ").replace(words.NBSP, " ")
 
 
 def tables(section: Section) -> Iterator[Table]:
