@@ -60,7 +60,6 @@ def lived(work, build=lambda: None, mode="lean", instrument=None):
             raise
         finally:
             gc.enable()
-            gc.unfreeze()
     instrument.close()
     return instrument
 

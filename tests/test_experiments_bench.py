@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -192,16 +192,6 @@ class Widening(Ours):
         return super().gradient(leaf).astype(np.float64)
 
 
-@pytest.fixture
-def unfrozen() -> Iterator[None]:
-    """A measurement freezes what there is, since its process ends with it: this one does not."""
-    import gc
-
-    yield
-    gc.unfreeze()
-
-
-@pytest.mark.usefixtures("unfrozen")
 def test_an_engine_with_wrong_gradients_is_not_measured() -> None:
     for name in ("goldstein_price", "mlp"):
         found = measure(Job(name, "planted", SMALL[name], "time"), OffByAFactor())
@@ -210,7 +200,6 @@ def test_an_engine_with_wrong_gradients_is_not_measured() -> None:
         assert not found.figures
 
 
-@pytest.mark.usefixtures("unfrozen")
 def test_gradients_of_another_type_are_told_beside_the_time() -> None:
     found = measure(Job("mlp", "planted", SMALL["mlp"], "time"), Widening())
     assert found.outcome == "ok"

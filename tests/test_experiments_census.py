@@ -33,7 +33,6 @@ def quiet_heap():
     gc.disable()
     yield
     gc.enable()
-    gc.unfreeze()
 
 
 def ring(length, *arrays):

@@ -117,6 +117,7 @@ def rules_run(work):
     ],
     ids=lambda given: getattr(given, "__name__", ""),
 )
+@pytest.mark.usefixtures("small_heap")
 def test_every_rule_is_seen_whichever_way_the_engine_takes_to_it(operation, shapes):
     xs = [Variable(np.ones(shape)) for shape in shapes]
     assert rules_run(lambda: operation(*xs).backward()) == 1

@@ -71,6 +71,15 @@ def suite(pytester):
     return run
 
 
+@pytest.fixture
+def nothing_frozen():
+    """What is frozen is exactly as much as the test says: of other things, some go meanwhile."""
+    gc.unfreeze()
+    yield
+    gc.freeze()
+
+
+@pytest.mark.usefixtures("nothing_frozen")
 def test_everything_is_as_it_was_whatever_the_tests_did(pytester):
     def state():
         return gc.isenabled(), gc.get_freeze_count(), tracemalloc.is_tracing()
@@ -315,6 +324,7 @@ def test_somebody_else_s_tracing_goes_on():
         tracemalloc.stop()
 
 
+@pytest.mark.usefixtures("nothing_frozen")
 def test_a_stretch_that_raises_leaves_everything_as_it_was():
     frozen = gc.get_freeze_count()
     gc.disable()
@@ -328,15 +338,12 @@ def test_a_stretch_that_raises_leaves_everything_as_it_was():
 
 
 def test_what_somebody_has_frozen_stays_frozen():
-    gc.freeze()
-    try:
-        frozen = gc.get_freeze_count()
-        with watch() as watched:
-            ring()
-        assert gc.get_freeze_count() == frozen
-        assert watched.cycles == 1
-    finally:
-        gc.unfreeze()
+    frozen = gc.get_freeze_count()
+    assert frozen
+    with watch() as watched:
+        ring()
+    assert gc.get_freeze_count() == frozen
+    assert watched.cycles == 1
 
 
 def test_the_plugin_loads_without_numpy(tmp_path):

@@ -66,8 +66,6 @@ def kept_nothing():
 @pytest.fixture
 def quiet_heap(collector_off):
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def materialised(instance):

@@ -6,7 +6,6 @@ import gc
 import random
 import weakref
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -102,11 +101,9 @@ class World:
 
 
 @pytest.fixture(autouse=True)
-def quiet(collector_off: None) -> Iterator[None]:
+def quiet(collector_off: None) -> None:
     """Nothing but reference counts frees anything during the test, and collections are short."""
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def types_of(graph: Graph, ids: list[str]) -> set[str]:

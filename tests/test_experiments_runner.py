@@ -134,7 +134,6 @@ def test_when_the_last_reference_is_dropped_nothing_is_held_by_mistake(monkeypat
     try:
         record = child.measure(a_trial("made here", instrument="watch"), Heartbeat())
     finally:
-        gc.unfreeze()
         gc.enable()
     assert seen["baseline"] == set()  # of the rehearsal
     assert seen["built"] >= {"parameters", "step"}

@@ -498,6 +498,7 @@ def diamonds(n: int) -> Variable:
     return y
 
 
+@pytest.mark.usefixtures("collector_off")  # Hypothesis notes each collection, which takes steps
 @pytest.mark.parametrize("graph", [chain, wide, diamonds])
 def test_backward_takes_each_function_once(graph: Callable[[int], Variable]) -> None:
     """So the cost is linear: steps of the pass are as many as operations, and no more for more."""
