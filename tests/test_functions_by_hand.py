@@ -171,6 +171,33 @@ def test_a_mean_squared_error_of_nothing_has_gradients_of_nothing() -> None:
     assert x.grad.shape == (0, 3)
 
 
+def test_a_cross_entropy_of_nothing_has_gradients_of_nothing() -> None:
+    x = Variable(np.zeros((0, 3)))
+    with np.errstate(invalid="ignore"):
+        y = ad.softmax_cross_entropy(x, np.zeros(0, int))
+    assert np.isnan(y.data)
+    y.backward()
+    assert x.grad is not None
+    assert x.grad.shape == (0, 3)
+
+
+def test_a_cross_entropy_of_halves_is_no_larger_for_more_rows() -> None:
+    """The sum of the losses is more than a half can hold."""
+    x = Variable(np.zeros((40_000, 8), "f2"))
+    y = ad.softmax_cross_entropy(x, np.zeros(40_000, int))
+    y.backward()
+    assert y.dtype == np.float16
+    assert float(y) == pytest.approx(np.log(8), rel=1e-3)
+    assert x.grad is not None
+    assert x.grad.dtype == np.float16
+
+
+@pytest.mark.parametrize("negative", [-1, -4])
+def test_a_class_is_not_counted_from_the_end(negative: int) -> None:
+    with pytest.raises(ValueError, match=f"t holds {negative} to 0, and the classes are 0 to 2"):
+        ad.softmax_cross_entropy(Variable(np.zeros((2, 3))), np.array([0, negative]))
+
+
 def test_astype_gives_gradients_in_the_dtype_of_its_input() -> None:
     x = of(1.5, 2.5, dtype="f4")
     (x.astype(float) * 3).sum().backward()

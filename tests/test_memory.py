@@ -317,6 +317,10 @@ def test_lean_reaches_the_floor_of_chains_that_save_outputs(
         assert length + 3 <= peak < length + 3 + slack
 
 
+def cross_entropy(scores: Variable) -> Variable:
+    return ad.softmax_cross_entropy(scores, np.zeros(len(scores), int))
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     ("operation", "operands", "beside"),
@@ -331,8 +335,12 @@ def test_lean_reaches_the_floor_of_chains_that_save_outputs(
         (ad.mean_squared_error, 2, 0),
         (ad.logsumexp, 1, 0),
         (ad.log_softmax, 1, 0),
+        (lambda x: cross_entropy(x.reshape(-1, 128)), 1, 0.02),  # which counts its rows
     ],
-    ids=["cube", "relu", "abs", "square", "div", "maximum", "minimum", "mse", "lse", "log_softmax"],
+    ids=[
+        *("cube", "relu", "abs", "square", "div", "maximum", "minimum", "mse", "lse"),
+        *("log_softmax", "cross_entropy"),
+    ],
 )
 def test_a_rule_needs_no_array_beside_its_gradients_at_any_size(
     operation: Callable[..., Variable], operands: int, beside: float, size: int
