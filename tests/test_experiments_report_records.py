@@ -15,6 +15,7 @@ import made_up
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reported import saved
 from rich.console import Console
 
 from experiments.calibration import BLANK
@@ -29,12 +30,6 @@ from experiments.report.telling.page import page, place
 from experiments.report.telling.text import told
 from experiments.report.wording.words import bytes_text, count_text
 from experiments.trial import CALIBRATION, Record
-
-
-def saved(folder: Path, records: Sequence[Record]) -> Path:
-    lines = "".join(record.to_line() for record in records)
-    (folder / "records.jsonl").write_text(lines, encoding="utf-8")
-    return folder
 
 
 @pytest.fixture(scope="module")

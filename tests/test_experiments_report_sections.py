@@ -8,7 +8,7 @@ import made_up
 import pytest
 from reported import normal, only_table, page_of, rendered, text_of
 
-from experiments.estimates import Arm, by_subject
+from experiments.estimates import Arm, by_subject, of_reading
 from experiments.instruments import INSTRUMENTS
 from experiments.report.blocks import Chart, Table, Text, Verbatim
 from experiments.report.sections import method
@@ -20,6 +20,7 @@ from experiments.report.sections.floors import floors
 from experiments.report.sections.ladder import ladder
 from experiments.report.sections.lines import lines
 from experiments.report.sections.native import native
+from experiments.report.sections.pace import pace
 from experiments.report.sections.results import results
 from experiments.report.telling.page import marked
 from experiments.report.wording import looks, words
@@ -30,6 +31,29 @@ from experiments.workloads import WORKLOADS
 @pytest.fixture(scope="module")
 def run() -> list[Record]:
     return made_up.run()
+
+
+@pytest.mark.parametrize(
+    ("make", "called", "name", "reading", "unit"),
+    [
+        (ladder, "figure", "peak", "peak_bytes", "bytes"),
+        (pace, "time", "elapsed", "wall_seconds", "seconds"),
+    ],
+)
+def test_what_is_copied_of_a_chart_is_each_estimate_with_its_range(
+    run, make, called, name, reading, unit
+) -> None:
+    [group] = [g for s, g in by_subject(run).items() if s.workload == "chain"]
+    [chart] = [b for b in make(group).blocks if isinstance(b, Chart)]
+    assert chart.data is not None
+    columns = chart.data()
+    parts = (called, "mode", *(f"{part}, {unit}" for part in ("lowest", "median", "highest")))
+    rows = list(zip(*(columns[part] for part in (*parts, "trials")), strict=True))
+    expected = of_reading(group, reading)
+    assert any(e.low < e.median < e.high for e in expected.values())
+    assert [row[1:] for row in rows if row[0] == name] == [
+        (a.mode, e.low, e.median, e.high, e.n) for a, e in expected.items()
+    ]
 
 
 def test_cycles_are_told_by_shape_and_modes_alike_share_a_row(run) -> None:
