@@ -18,6 +18,7 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "people")
 
 # A mode fixture runs its test under each of these.
 RECORDING = [name for name, mode in MODES.items() if mode.enable_backprop]
+CHOOSE = {"mode", "in_lean"}  # who asks for one of these is the same in every default mode
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -26,8 +27,15 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Under a default mode that records no graph, run just the tests that are marked `forward`."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Under a default mode of one's own, leave out the tests that choose their mode themselves.
+
+    Under one that records no graph, run just the tests that are marked `forward`.
+    """
+    if os.environ.get("AUTODIFF_MODE"):
+        chosen = [item for item in items if CHOOSE.intersection(item.fixturenames)]
+        config.hook.pytest_deselected(items=chosen)
+        items[:] = [item for item in items if not CHOOSE.intersection(item.fixturenames)]
     if Config.enable_backprop:
         return
     skip = pytest.mark.skip(reason="needs a graph, and the default memory mode records none")
