@@ -410,13 +410,13 @@ def test_a_backward_leaves_no_arrays_of_the_chain() -> None:
 
 @ways
 def test_a_function_that_fails_leaves_nothing_behind(
-    how: dict[str, int], collector_off: None
+    how: dict[str, int], in_lean: None, collector_off: None
 ) -> None:
     def fails(x: Variable) -> Variable:
         raise ArithmeticError("on purpose")
 
     x = Variable(np.ones(7))
-    with using_mode("lean"), pytest.raises(ArithmeticError):
+    with pytest.raises(ArithmeticError):
         checkpoint_sequential([ad.sin, ad.exp, fails, ad.sin], x, **how)
     ad.sin(x).backward()  # recorded as ever
     assert gc.collect() == 0
