@@ -94,6 +94,16 @@ def times(gx: Any, factor: Any) -> Any:
     return gx * factor
 
 
+def doubled(gx: Any) -> Any:
+    """Twice gx, likewise; of an array the sum with itself, which is faster than a product."""
+    if type(gx) is not np.ndarray:
+        return gx * 2
+    if gx.size > SMALL:
+        gx += gx
+        return gx
+    return gx + gx
+
+
 def taken_from(x: Any, gx: Any) -> Any:
     """The difference x - gx, likewise in the memory of gx."""
     if gx.size > SMALL and type(gx) is np.ndarray:

@@ -199,6 +199,8 @@ class Checkpoint(Function):
         depth = self.call.depth
         outputs = super().apply(*inputs)
         self.generation = depth
+        for y in [outputs] if isinstance(outputs, Variable) else outputs:
+            y.generation = depth + 1
         return outputs
 
     def results(self, arrays: Sequence[Any]) -> Sequence[Array]:

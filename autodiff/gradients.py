@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 import numpy as np
 
 from autodiff.arrays import SMALL, Array, Spec, as_array, bytes_of, sole
-from autodiff.config import Settings, in_force, settings
+from autodiff.config import Settings, settings
 from autodiff.keeping import Kept
 from autodiff.memory import Link, MemoryMode
 
@@ -35,11 +35,11 @@ class Output(NamedTuple):
     def generation(self) -> int:
         return self.function.generation
 
-    def turn_over(self, gy: Gradient, run: Pass) -> tuple[Any, Any]:
+    def turn_over(self, gy: Gradient, run: Pass) -> tuple[Source | None, Gradient]:
         """What `Function.turn_over` does, with the gradients of all the outputs that wait."""
         return self.turn_over_any([gy], run)
 
-    def turn_over_any(self, gys: list[Gradient], run: Pass) -> tuple[Any, Any]:
+    def turn_over_any(self, gys: list[Gradient], run: Pass) -> tuple[Source | None, Gradient]:
         """Likewise, in any pass."""
         function, number = self
         found = {number: gys.pop()}
@@ -48,7 +48,7 @@ class Output(NamedTuple):
             if (other := Output(function, i)) in table:
                 found[i] = table.pop(other)
         complete = function.completed(found, run)
-        return ((), []) if complete is None else function.turn_over_any(complete, run)
+        return (None, None) if complete is None else function.turn_over_any(complete, run)
 
 
 class Leaf:
@@ -93,17 +93,18 @@ def function_of(source: Source | None) -> Function | None:
     return function
 
 
-def under_keeper_of(source: Source) -> Settings:
-    """The settings in force, with the keeper of the graph behind a source in the place of theirs.
+def settings_within(source: Source | None, create_graph: bool) -> Settings:
+    """The settings for a pass that starts at a source: those in force, but for two things.
 
-    So a pass over that graph keeps to what was asked when it was recorded.
+    A graph is recorded just under create_graph; and the keeper is that of the graph behind the
+    source, so that the pass keeps to what was asked when it was recorded.
     """
     now = settings()
     function = function_of(source)
     kept = None if function is None else function.kept
-    if not isinstance(kept, Kept) or kept.keeper is None or kept.keeper is now.keeper:
-        return now
-    return now.changed("keeper", kept.keeper)
+    if isinstance(kept, Kept) and kept.keeper is not None and kept.keeper is not now.keeper:
+        now = now.changed("keeper", kept.keeper)
+    return now.with_graphs if create_graph else now.without_graphs
 
 
 def in_room(size: int, make: Callable[..., Array], *args: Any) -> Array:
@@ -183,6 +184,7 @@ def own(container: Any, key: Any) -> Any:
 
 
 Tables: TypeAlias = "list[Any]"  # of dicts: a source to its gradient; or None
+Roots: TypeAlias = "list[tuple[Source, Gradient]]"
 
 
 def add(tables: Tables, source: Source, gxs: list[Gradient]) -> None:
@@ -205,6 +207,7 @@ class Pass:
         "create_graph",
         "debug",
         "is_plain",
+        "left",
         "outlived",
         "release",
         "retain",
@@ -226,6 +229,7 @@ class Pass:
         self.seen: dict[Source, Gradient] = {}
         self.retained: list[tuple[Variable, Gradient]] = []
         self.outlived: list[Link] = []
+        self.left: Any = None  # sources of a Function that has several, and gradients for them
 
     def sweep(self, generation: int) -> None:
         """Turn over all that waits, from this generation on down.
@@ -245,79 +249,62 @@ class Pass:
             source, gy = table.popitem()
             while source is not None:
                 if is_plain:
-                    sources, gxs = source.turn_over(gy, self)
+                    source, gy = source.turn_over(gy, self)
                 else:
                     gys, gy = [gy], None
-                    sources, gxs = source.turn_over_any(gys, self)
+                    source, gy = source.turn_over_any(gys, self)
                     gys = []
-                source = gy = None
-                if type(gxs) is not np.ndarray:
-                    self.distribute(sources, gxs)
+                if source is None:
+                    if self.left is not None:
+                        self.distribute()
                 elif (below := tables[generation - 1]) is not None:
-                    if sources in below:
-                        gxs = [gxs]
-                        add_last(below, sources, gxs)
+                    if source in below:
+                        gxs, gy = [gy], None
+                        add_last(below, source, gxs)
                     else:
-                        below[sources] = gxs
+                        below[source] = gy
+                    source = gy = None
                 elif table:
-                    tables[generation - 1] = {sources: gxs}
+                    tables[generation - 1] = {source: gy}
+                    source = gy = None
                 else:  # in a chain, with no detour by a table
                     generation -= 1
-                    source, gy = sources, gxs
-                gxs = None
 
-    def distribute(self, sources: Any, gxs: Any) -> None:
-        """Add gradients to what waits for the inputs of a Function: a pair, a list, or one."""
-        tables = self.tables
-        if type(gxs) is tuple and gxs[0].size <= SMALL:  # nobody asks who else holds those
-            for source, gx in zip(sources, gxs):  # noqa: B905 (a pair, of two)
-                below = tables[source.generation]
-                if below is None:
-                    tables[source.generation] = {source: gx}
-                elif source in below:
-                    total = below[source] + gx
-                    below[source] = total if type(total) is np.ndarray else np.asarray(total)
-                else:
-                    below[source] = gx
-            return
-        if type(gxs) is tuple:
-            gxs = [*gxs]
-        elif type(gxs) is not list:
-            gxs, sources = [gxs], (sources,)
+    def distribute(self) -> None:
+        """Add the gradients that are left to what waits for the inputs of their Function."""
+        (sources, gxs), self.left = self.left, None
         gxs.reverse()
         for source in sources:
             if source is None or gxs[-1] is None:
                 gxs.pop()
             else:
-                add(tables, source, gxs)
+                add(self.tables, source, gxs)
 
 
 def propagate(
-    roots: list[tuple[Source, Gradient]],
+    roots: Roots,
     mode: MemoryMode,
     create_graph: bool = False,
     watched: frozenset[Source] = frozenset(),
 ) -> tuple[dict[Source, Gradient], list[tuple[Variable, Gradient]]]:
     """Run the backward pass from the roots, each a source and its gradient; it empties the list.
 
+    It is run under the settings of `settings_within`.
+
     Returns the gradients that no Function took (of leaves, and of what is watched), by source, and
     those that the mode retains, with their Variables.
     """
     ends = [source for source, _ in roots]
-    generation = max([-1, *[source.generation for source in ends]])
+    generation = max([source.generation for source in ends], default=-1)
     run = Pass(generation, mode, create_graph, watched)
     while roots:
         add(run.tables, ends[len(roots) - 1], [roots.pop()[1]])
     if not run.release:  # what nobody else holds goes when its rule has run
         ends = []
-    now = settings()
-    token = in_force.set(now.with_graphs if create_graph else now.without_graphs)
-    try:
-        run.sweep(generation)
-    finally:
-        in_force.reset(token)
-    for function in map(function_of, ends):
-        if function is not None and run.outlived not in ([], [function._links]):
-            function.outlived = run.outlived  # for unchain_backward, which finds no graph any more
+    run.sweep(generation)
+    if run.outlived:
+        for function in map(function_of, ends):
+            if function is not None and run.outlived != [function._links]:
+                function.outlived = run.outlived  # for unchain_backward, which finds no graph now
     found = run.tables[-1]
     return {**found, **run.seen} if run.seen else found, run.retained

@@ -197,13 +197,8 @@ class Function:
         held = self.held(sources)
         if len(results) == 1 and not self.numbers_outputs:
             return [self.recorded(recording, held, generation, kept, more, results[0])]
+        self.generation, self._sources, self.kept, self._more = generation, held, kept, more
         outputs = [unchecked(y, Output(self, i)) for i, y in enumerate(results)]
-        self.generation, self._sources, self.kept, self._more = (
-            generation,
-            held,
-            kept,
-            more,
-        )
         self._links = tuple(map(recording.link, outputs))
         if recording.debug:
             _fingerprints[self] = self._fingerprint()
@@ -239,9 +234,10 @@ class Function:
         """Its one output, this application being in the graph from now on."""
         output = _new(Variable)
         output._array = y
-        output._grad = output.grad_var = output.name = None
-        output.requires_grad = True
+        output._grad = output.grad_var = output.name = output._spec = None
+        output._wanted = True
         output._source = self
+        output.generation = generation + 1
         self.generation = generation
         self._sources = sources
         self.kept = kept
@@ -405,19 +401,20 @@ class Function:
         every = ((Output(self, i), gy) for i, gy in enumerate(gys))
         return {output: gy for output, gy in every if output in watched}
 
-    def turn_over(self, gy: Gradient, run: Pass) -> tuple[Any, Any]:
-        """Its sources, and what its rule makes of its output's gradient for them, in a plain pass.
+    def turn_over(self, gy: Gradient, run: Pass) -> tuple[Source | None, Gradient]:
+        """What its rule makes of its output's gradient, in a plain pass, and where that goes.
 
-        A list; of one input that wants a gradient that alone.
+        Of one input that wants a gradient: its source, and the gradient. Those of several are on
+        their way already or left in `run.left`; then it is None twice.
         """
         return self.turn_over_any([gy], run)
 
-    def turn_over_any(self, gys: list[Gradient], run: Pass) -> tuple[Any, Any]:
+    def turn_over_any(self, gys: list[Gradient], run: Pass) -> tuple[Source | None, Gradient]:
         """Likewise, of the gradients of all its outputs, and in any pass."""
         sources = self._sources
         if sources is None:
             self.completed({0: gys.pop()}, run)
-            return (), []
+            return None, None
         if run.watched:
             run.seen |= self.among(run.watched, gys)
         if run.debug:
@@ -427,7 +424,10 @@ class Function:
             run.retained += [(output, own(gys, i)) for i, output in self.live_outputs()]
         if run.release:
             self.release(run.outlived)
-        return sources, gxs
+        if type(gxs) is not list and type(gxs) is not Scattered:
+            return (None, None) if gxs is None else (sources, gxs)
+        run.left = several(sources), gxs if type(gxs) is list else [gxs]
+        return None, None
 
     def completed(self, gys: dict[int, Gradient], run: Pass) -> list[Gradient] | None:
         """The gradients of all outputs; None where there is nothing to do for them.
@@ -471,7 +471,7 @@ class Function:
             elif gxs[i] is not None and type(gxs[i]) is not Scattered:
                 spec: Any = alike if more is None or more.specs is None else more.specs[0][i]
                 gxs[i] = self.fitted(gxs[i], i, spec, create_graph)
-        return alone(gxs)
+        return gxs if len(gxs) > 1 else gxs[0]
 
     def _with_arrays(self, kept: Kept, gys: list[Gradient], create_graph: bool) -> Any:
         """What the rule makes of the gradients, the arrays that it reads being here meanwhile."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -23,13 +24,14 @@ from autodiff.gradients import (
     Gradient,
     Leaf,
     Output,
+    Roots,
     Source,
     Untracked,
     function_of,
     in_room,
     own,
     propagate,
-    under_keeper_of,
+    settings_within,
 )
 from autodiff.memory import MemoryMode
 
@@ -54,7 +56,17 @@ class Variable:
     Raises TypeError for any other data. Source: steps 1, 7, 14, 18 and 19 of the book.
     """
 
-    __slots__ = ("_array", "_grad", "grad_var", "name", "requires_grad", "_source", "__weakref__")
+    __slots__ = (
+        "_array",
+        "_grad",
+        "_source",
+        "_spec",
+        "_wanted",
+        "generation",
+        "grad_var",
+        "name",
+        "__weakref__",
+    )
     __array_priority__ = 200
     __hash__ = object.__hash__
 
@@ -62,16 +74,19 @@ class Variable:
     _grad: Array | None
     grad_var: Variable | None  # the gradient as a Variable, after backward(create_graph=True)
     name: str | None
-    requires_grad: bool
+    generation: int  # 0 for a leaf, else one more than its creator's (step 16 of the book)
     _source: Source | None  # None: a leaf that no Function has used yet
+    _spec: Spec | None  # what `spec_of` has found
+    _wanted: bool
 
     def __init__(
         self, data: Array | None, name: str | None = None, requires_grad: bool = True
     ) -> None:
         self._array = None if data is None else real_array(data, "a Variable holds")
-        self._grad = self.grad_var = self._source = None
+        self._grad = self.grad_var = self._source = self._spec = None
+        self.generation = 0
         self.name = name
-        self.requires_grad = requires_grad
+        self._wanted = requires_grad
 
     @property
     def data(self) -> Any:
@@ -82,6 +97,17 @@ class Variable:
     def data(self, data: Any) -> None:
         array = as_array(data) if isinstance(data, np.generic) else data
         self._array = None if data is None else real_array(array, "a Variable holds")
+        self._spec = None
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this Variable record a graph; assigned, from then on."""
+        return self._wanted
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        self._wanted = wanted
+        self._spec = None
 
     @property
     def grad(self) -> Array | None:
@@ -119,15 +145,10 @@ class Variable:
         """The Function that made this Variable; None for a leaf."""
         return function_of(self._source)
 
-    @property
-    def generation(self) -> int:
-        """0 for a leaf, else one more than its creator's. Source: step 16 of the book."""
-        creator = self.creator
-        return 0 if creator is None else creator.generation + 1
-
     def set_creator(self, function: Function, output: int = 0) -> None:
         """Say which Function made this Variable, as which of its outputs."""
         self._source = Output(function, output) if len(function.outputs) > 1 else function
+        self.generation = function.generation + 1
 
     def cleargrad(self) -> None:
         """Forget the gradient. Source: step 14 of the book."""
@@ -143,6 +164,7 @@ class Variable:
         if function_of(source) is None:
             return
         self._source = leaf = Leaf(self)
+        self.generation = 0
         function, output = source if type(source) is Output else (source, 0)
         function.end_at(output, leaf)  # type: ignore[union-attr]
 
@@ -190,27 +212,27 @@ class Variable:
         """
         mode = _backward_mode(retain_grad, retain_graph, create_graph)
         source = self._root()
-        token = in_force.set(under_keeper_of(source))
+        token = in_force.set(settings_within(source, create_graph))
         try:
             given = self.grad
             seed = None if given is None else self._as_gradient(given)
-            spec = gradient_spec(self._array)
+            spec = self._spec or gradient_spec(self._array)
             if isinstance(source, Leaf):
                 self._grad = _ones(spec) if seed is None else seed
                 return
             root = weakref.ref(self)
             del self  # the result of an expression, which nobody else holds, goes before the pass
             seed = _ones(spec) if seed is None else seed
-            roots: list[tuple[Source, Gradient]] = [
-                (source, as_constant(seed) if create_graph else seed)
-            ]
+            roots: Roots = [(source, as_constant(seed) if create_graph else seed)]
             del seed, given, source
             gradients, retained = propagate(roots, mode, create_graph)
+            owners = []
             leaves: Any = gradients  # nothing else being watched
-            owners = [(owner, leaf) for leaf in leaves if (owner := leaf()) is not None]
-            for owner, leaf in owners:
-                owner._check_shape(gradients[leaf])  # before any gradient is added
-                gradients[leaf] = own(gradients, leaf)
+            for leaf in leaves:
+                if (owner := leaf()) is not None:
+                    owner._check_shape(gradients[leaf])  # before any gradient is added
+                    gradients[leaf] = own(gradients, leaf)
+                    owners.append((owner, leaf))
             if (result := root()) is not None:
                 result.cleargrad()
             for variable, gradient in retained:
@@ -377,9 +399,10 @@ def unchecked(data: Any, source: Source | None, requires_grad: bool = True) -> V
     """A Variable on data that needs no check."""
     variable = _new(Variable)
     variable._array = data
-    variable._grad = variable.grad_var = variable.name = None
-    variable.requires_grad = requires_grad
+    variable._grad = variable.grad_var = variable.name = variable._spec = None
+    variable._wanted = requires_grad
     variable._source = source
+    variable.generation = 0 if source is None else source.generation + 1
     return variable
 
 
@@ -394,9 +417,10 @@ class NotKept(Variable):
     __slots__ = ()
 
     def __init__(self, source: Source | None) -> None:
-        self._grad = self.grad_var = self.name = None
-        self.requires_grad = source is not None
+        self._grad = self.grad_var = self.name = self._spec = None
+        self._wanted = source is not None
         self._source = source
+        self.generation = 0 if source is None else source.generation + 1
 
     @property
     def _array(self) -> Any:
@@ -404,6 +428,26 @@ class NotKept(Variable):
             "this input's data was not kept: the Function's rule does not read it. Under "
             "kept='inputs' (modes step16 to step18) Functions hold their inputs whole"
         )
+
+
+def spec_of(variable: Variable) -> Spec | None:
+    """Shape and dtype, where the Variable wants a gradient and has a plain array of floats.
+
+    It is one tuple for all that are alike, so that `is` tells. Such a Variable also has a source
+    from then on, and an operation need not ask.
+    """
+    array = variable._array
+    is_plain = type(array) is np.ndarray and array.dtype.kind == "f" and array.dtype.isnative
+    if is_plain and variable._wanted:
+        source_of(variable)
+        variable._spec = shared_spec(array.shape, array.dtype)
+    return variable._spec
+
+
+@lru_cache(maxsize=1024)
+def shared_spec(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Spec:
+    """The one tuple that all arrays of this shape and dtype share."""
+    return shape, dtype
 
 
 def source_of(variable: Variable) -> Source:
@@ -459,10 +503,10 @@ def grad(
     mode = _backward_mode(False, retain_graph, create_graph)
     sources = [source_of(x) for x in xs]
     ends = [y._root() if y.requires_grad else None for y in ys]
-    within = [under_keeper_of(end) for end in ends if end is not None]
-    token = in_force.set(within[0] if within else settings())
+    first = next((end for end in ends if end is not None), None)
+    token = in_force.set(settings_within(first, create_graph))
     try:
-        roots: list[tuple[Source, Gradient]] = []
+        roots: Roots = []
         for i, (y, end) in enumerate(zip(ys, ends, strict=True)):
             if end is not None:
                 seed = _ones(gradient_spec(y.data)) if seeds is None else seeds[i]

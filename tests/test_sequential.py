@@ -419,7 +419,8 @@ def test_a_function_that_fails_leaves_nothing_behind(
     x = Variable(np.ones(7))
     with pytest.raises(ArithmeticError):
         checkpoint_sequential([ad.sin, ad.exp, fails, ad.sin], x, **how)
-    ad.sin(x).backward()  # recorded as ever
+    with using_mode("lean"):
+        ad.sin(x).backward()  # recorded as ever
     assert gc.collect() == 0
     assert x.grad is not None
     assert np.array_equal(x.grad, np.cos(np.ones(7)))

@@ -7,12 +7,13 @@ of temporaries, which begins at a certain size.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from autodiff.arrays import taken_from, times
+from autodiff.arrays import doubled, taken_from, times
 from autodiff.functions.arity import Binary, Unary
 from autodiff.functions.numpy_protocol import implements
 from autodiff.functions.per_input import PerInput
@@ -100,7 +101,8 @@ class Mul(Binary):
 
     def backward(self, gy: Any) -> Any:
         x0, x1 = self.kept
-        return None if x1 is None else gy * x1, None if x0 is None else gy * x0
+        wants = self.wants
+        return None if wants == 1 else gy * x1, None if wants == 0 else gy * x0
 
 
 @implements(np.multiply)
@@ -161,15 +163,15 @@ class Pow(Binary):
     __slots__ = ()
     reads = ((0, 1), (0, 2))
 
-    def forward(self, x0: Any, x1: Any) -> Any:
-        return x0**x1
+    numbers_as_arrays = False  # to NumPy 2 as a number means a square
+    forward = operator.pow
 
     def grad0(self, gy: Any) -> Any:
         x0, x1, _ = self.kept
         if type(x1) not in NUMBERS:
             slope = x0 ** _lowered(x0, x1, gy.dtype)
         elif x1 == 2:
-            return times(gy * x0, 2)
+            return doubled(gy * x0)
         else:
             slope = x0 ** (x1 - 1 if x1 else 1)
         return times(times(slope, gy) if slope.dtype == gy.dtype else gy * slope, x1)
@@ -209,7 +211,7 @@ class Square(Unary):
     forward = np.square
 
     def backward(self, gy: Any) -> Any:
-        return times(gy * self.kept, 2)
+        return doubled(gy * self.kept)
 
 
 @implements(np.square)

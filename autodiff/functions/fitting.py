@@ -6,6 +6,7 @@ from typing import Any
 
 from autodiff.arrays import Array, Spec
 from autodiff.config import Recording
+from autodiff.gradients import Gradient, Pass, Source
 from autodiff.graph import Function, More
 
 
@@ -27,6 +28,18 @@ class Fitting(Function):
         if plain and self.fits(y, *arrays):
             return None
         return super().more(recording, *found)
+
+    def turn_over(self, gy: Gradient, run: Pass) -> tuple[Source | None, Gradient]:
+        sources = self._sources
+        if sources is None or self._more is not None or type(sources) is not tuple:
+            return self.turn_over_any([gy], run)
+        run.left = sources, self.backward(gy)
+        if run.release:
+            self._sources = None
+            self.kept = ()
+            if self._links() is not None:
+                run.outlived.append(self._links)
+        return None, None
 
     def fitted(self, gx: Any, i: int, spec: Spec, create_graph: bool) -> Any:
         return gx if self._more is None else super().fitted(gx, i, spec, create_graph)

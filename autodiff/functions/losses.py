@@ -12,7 +12,6 @@ from autodiff.config import settings
 from autodiff.functions.arity import Unary
 from autodiff.functions.fitting import Fitting
 from autodiff.functions.per_input import PerInput
-from autodiff.gradients import Gradient, Pass
 from autodiff.variable import Operand, Variable, source_of
 
 __all__ = ["log_softmax", "mean_squared_error", "softmax", "softmax_cross_entropy"]
@@ -121,18 +120,6 @@ class CrossEntropy(Fitting, PerInput):
         gx = _less_ones(np.exp(logs), t)
         gx *= gy / (len(t) or 1)
         return [gx, None, None]
-
-    def turn_over(self, gy: Gradient, run: Pass) -> tuple[Any, Any]:
-        sources = self._sources
-        if sources is None or self._more is not None:
-            return self.turn_over_any([gy], run)
-        gxs = self.backward(gy)
-        if run.release:
-            self._sources = None
-            self.kept = ()
-            if self._links() is not None:
-                run.outlived.append(self._links)
-        return sources, gxs
 
     def fits(self, y: Array, *xs: Any) -> bool:
         return xs[0].dtype is y.dtype

@@ -9,14 +9,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from autodiff.arrays import Array, Spec, sum_to_shape
+from autodiff.arrays import Array, sum_to_shape
 from autodiff.config import settings
-from autodiff.functions.arity import Binary
 from autodiff.functions.elementwise import mul
 from autodiff.functions.fitting import Fitting
 from autodiff.functions.numpy_protocol import implements
 from autodiff.functions.per_input import PerInput
-from autodiff.gradients import Gradient, Pass
 from autodiff.variable import Operand, Variable, source_of
 
 __all__ = ["dot", "linear", "matmul", "rmatmul", "tensordot"]
@@ -24,7 +22,7 @@ __all__ = ["dot", "linear", "matmul", "rmatmul", "tensordot"]
 Axes: TypeAlias = "int | tuple[int | Sequence[int], int | Sequence[int]]"
 
 
-class MatMul(Fitting, Binary):
+class MatMul(Fitting, PerInput):
     """y = x0 x1, matrices on the last two axes, stacked and broadcast along the others.
 
     A vector stands for a matrix of one row (x0) or column (x1), and its axis is not in y.
@@ -33,7 +31,8 @@ class MatMul(Fitting, Binary):
     __slots__ = ()
     reads = ((1,), (0,))
 
-    forward = np.matmul
+    def forward(self, x0: Any, x1: Any) -> Any:
+        return np.matmul(x0, x1)
 
     def grad0(self, gy: Any) -> Any:
         _, x1 = self.kept
@@ -83,7 +82,7 @@ def rmatmul(x0: Operand, x1: Operand) -> Variable:
     return matmul(x1, x0)
 
 
-class TensorDot(Binary):
+class TensorDot(PerInput):
     """y = the sum of products over pairs of axes, one of x0 and one of x1."""
 
     __slots__ = ("axes0", "axes1", "free0", "free1")
@@ -208,38 +207,21 @@ class Linear(Fitting, PerInput):
         return np.matmul(rows.T, gys)
 
     def grad2(self, gy: Any) -> Any:
-        return gy
+        if self._more is not None:
+            return gy
+        return np.add.reduce(gy, 0) if gy.ndim == 2 else sum_to_shape(gy, gy.shape[-1:])
 
     def backward(self, gy: Any) -> Any:
         of_x, of_W, of_b = self._sources
         return [
             None if of_x is None else self.grad0(gy),
             None if of_W is None else self.grad1(gy),
-            None if of_b is None else gy,
+            None if of_b is None else self.grad2(gy),
         ]
 
     def fits(self, y: Array, *xs: Any) -> bool:
         x, W, b = xs
         return np.shape(b) == y.shape[-1:] and x.dtype is W.dtype is b.dtype
-
-    def turn_over(self, gy: Gradient, run: Pass) -> tuple[Any, Any]:
-        sources = self._sources
-        if sources is None or self._more is not None:
-            return self.turn_over_any([gy], run)
-        gxs = self.backward(gy)
-        if gxs[2] is not None:
-            gxs[2] = np.add.reduce(gy, 0) if gy.ndim == 2 else sum_to_shape(gy, gy.shape[-1:])
-        if run.release:
-            self._sources = None
-            self.kept = ()
-            if self._links() is not None:
-                run.outlived.append(self._links)
-        return sources, gxs
-
-    def fitted(self, gx: Any, i: int, spec: Spec, create_graph: bool) -> Any:
-        if i == 2 and self._more is None:
-            return sum_to_shape(gx, gx.shape[-1:])
-        return super().fitted(gx, i, spec, create_graph)
 
 
 def linear(x: Operand, W: Operand, b: Operand | None = None) -> Variable:

@@ -35,8 +35,11 @@ class Applications:
                 self._watch_apply(kind)
 
     def _watch_apply(self, kind: type[Function]) -> None:
-        """Hand over what a class applies by a way of its own."""
-        apply = kind.apply
+        """Hand over what a class applies by a way of its own.
+
+        A straight line is left for the way that it shortens, which asks for `forward` each time.
+        """
+        apply = inspect.unwrap(kind.apply)
 
         def applied(function: Function, *inputs: Any) -> Any:
             self._watch_kind(type(function))
