@@ -50,8 +50,14 @@ def pytest_collection_finish() -> None:
     Where they are half a million objects, tests that collect, or look for who holds what, took ten
     times as long. A test that freezes what there is has nothing to undo.
     """
+    draw_first()  # Hypothesis then asks the collector once who refers to its generator
     gc.collect()
     gc.freeze()
+
+
+@hypothesis.given(hypothesis.strategies.none())
+def draw_first(nothing: None) -> None:
+    """The first property of the process, of nothing."""
 
 
 @pytest.fixture
