@@ -458,7 +458,7 @@ class Function:
             return self._with_arrays(self.kept, gys, create_graph)
         gxs = self._differentiated(gys) if create_graph else self.backward(*gys)
         gxs = list(gxs) if isinstance(gxs, (tuple, list)) else [gxs]
-        sources = self.sources
+        sources = self._by_input()
         if len(gxs) != len(sources):
             raise ValueError(
                 f"{type(self).__name__}.backward returned {len(gxs)} gradients for "
@@ -501,7 +501,7 @@ class Function:
         """What is kept from a position, as part of the graph; a number as it is."""
         if not isinstance(array, np.ndarray):
             return array
-        sources = self.sources
+        sources = self._by_input()
         held: Any = None
         if position < len(sources):
             source = sources[position]

@@ -431,15 +431,17 @@ class NotKept(Variable):
 
 
 def spec_of(variable: Variable) -> Spec | None:
-    """Shape and dtype, where the Variable wants a gradient and has a plain array of floats.
+    """Shape and dtype, where the Variable has a plain array of floats.
 
-    It is one tuple for all that are alike, so that `is` tells. Such a Variable also has a source
-    from then on, and an operation need not ask.
+    It is one tuple for all that are alike, so that `is` tells. Such a Variable has a source from
+    then on if it wants a gradient, and only then: an operation need not ask further.
     """
     array = variable._array
-    is_plain = type(array) is np.ndarray and array.dtype.kind == "f" and array.dtype.isnative
-    if is_plain and variable._wanted:
+    if variable._wanted:
         source_of(variable)
+    elif variable._source is not None:
+        return None
+    if type(array) is np.ndarray and array.dtype.kind == "f" and array.dtype.isnative:
         variable._spec = shared_spec(array.shape, array.dtype)
     return variable._spec
 

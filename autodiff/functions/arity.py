@@ -1,6 +1,6 @@
 """Operations element by element, of one operand and of two: in a straight line for the usual case.
 
-That case: operands that want gradients and are alike in shape and dtype, or one such and a number.
+That case: operands alike in shape and dtype, of which one at least wants a gradient, or a number.
 Then result and gradients are like them, and nobody has to look. All else goes the long way, which
 is `Function.apply`.
 
@@ -83,9 +83,9 @@ def _apply_unary(kind: type[Unary]) -> Any:
         if recording is None or not isinstance(x, Variable):
             return _the_long_way(self, x)
         spec = x._spec or spec_of(x)
-        if spec is None:
+        x_data, source = x._array, x._source
+        if spec is None or source is None:
             return _the_long_way(self, x)
-        x_data = x._array
         try:
             y = forward(self, x_data) if is_method else forward(x_data)
         except Exception as error:
@@ -94,7 +94,7 @@ def _apply_unary(kind: type[Unary]) -> Any:
         if type(y) is not ndarray:
             y = asarray(y)
         self.generation = generation = x.generation
-        self._sources = x._source
+        self._sources = source
         self.kept = x_data if keeps_x else y if keeps_y else ()
         self._more = None
         output = _new(Variable)
@@ -202,34 +202,41 @@ def _apply_binary(kind: type[Binary]) -> Any:
             return _the_long_way(self, x0, x1)
         if isinstance(x1, Variable):
             spec = x1._spec or spec_of(x1)
-            a1 = x1._array
+            a1, other = x1._array, x1._source
             generation = x1.generation
             if isinstance(x0, Variable):
                 if spec is None or (x0._spec or spec_of(x0)) is not spec:
                     return _the_long_way(self, x0, x1)
-                a0 = x0._array
-                self.wants = wants = 2
-                self._sources = x0._source, x1._source
+                a0, source = x0._array, x0._source
+                if source is None or other is None:
+                    if source is other:
+                        return _the_long_way(self, x0, x1)
+                    self.wants = wants = 0 if other is None else 1
+                    self._sources = source or other
+                    keep = keep0 if other is None else keep1
+                else:
+                    self.wants = wants = 2
+                    self._sources = source, other
+                    keep = keep2
                 if generation < x0.generation:
                     generation = x0.generation
-                keep = keep2
             else:
-                if spec is None or type(x0) not in NUMBERS:
+                if spec is None or other is None or type(x0) not in NUMBERS:
                     return _the_long_way(self, x0, x1)
                 a0 = whole[x0] if x0 in whole and spec[1] is FLOAT64 else x0
                 self.wants = wants = 1
-                self._sources = x1._source
+                self._sources = other
                 keep = keep1
         else:
             if not isinstance(x0, Variable) or type(x1) not in NUMBERS:
                 return _the_long_way(self, x0, x1)
             spec = x0._spec or spec_of(x0)
-            if spec is None:
+            a0, source = x0._array, x0._source
+            if spec is None or source is None:
                 return _the_long_way(self, x0, x1)
-            a0 = x0._array
             a1 = whole[x1] if x1 in whole and spec[1] is FLOAT64 else x1
             self.wants = wants = 0
-            self._sources = x0._source
+            self._sources = source
             generation = x0.generation
             keep = keep0
         try:
