@@ -115,7 +115,7 @@ BOUGHT: list[tuple[str, dict[str, Value]]] = [
         for how in (
             {"recompute": "segments", "segments": 3},
             {"recompute": "binomial", "arrays": 8},
-            {"recompute": "budget", "arrays": 12},
+            {"recompute": "budget", "arrays": 12, "size": 20_000},  # more than idle buffers
             {"packer": "compressed"},
             {"packer": "disk"},
         )
@@ -124,7 +124,7 @@ BOUGHT: list[tuple[str, dict[str, Value]]] = [
     ("uneven_layers", {"batch": 64, "recompute": "binomial", "budget": 2_200_000}),
     ("uneven_layers", {"batch": 64, "recompute": "budget", "budget": 2_200_000}),
     ("uneven_layers", {"batch": 64, "packer": "compressed"}),
-    ("long_skips", {"depth": 5, "size": 70, "recompute": "budget", "arrays": 11}),
+    ("long_skips", {"depth": 5, "size": 20_000, "recompute": "budget", "arrays": 11}),
     ("long_skips", {"depth": 5, "size": 70, "packer": "disk"}),
 ]
 
