@@ -6,7 +6,7 @@ is `Function.apply`.
 
 The interpreter notes with each attribute in a function's code which class it found there last; so
 every class here gets copies of the code that all operations pass through, which note its own. On
-Goldstein-Price that saves 6 %.
+Goldstein-Price that saves 6 %. And what makes the output stands here twice: as a call it took 4 %.
 """
 
 from __future__ import annotations
