@@ -471,7 +471,7 @@ class Function:
             elif gxs[i] is not None and type(gxs[i]) is not Scattered:
                 spec: Any = alike if more is None or more.specs is None else more.specs[0][i]
                 gxs[i] = self.fitted(gxs[i], i, spec, create_graph)
-        return gxs if len(gxs) > 1 else gxs[0]
+        return alone(gxs)
 
     def _with_arrays(self, kept: Kept, gys: list[Gradient], create_graph: bool) -> Any:
         """What the rule makes of the gradients, the arrays that it reads being here meanwhile."""

@@ -31,7 +31,7 @@ class Fitting(Function):
 
     def turn_over(self, gy: Gradient, run: Pass) -> tuple[Source | None, Gradient]:
         sources = self._sources
-        if sources is None or self._more is not None or type(sources) is not tuple:
+        if sources is None or self._more is not None:
             return self.turn_over_any([gy], run)
         run.left = sources, self.backward(gy)
         if run.release:
