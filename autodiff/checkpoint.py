@@ -30,7 +30,8 @@ from autodiff.arrays import Array, Spec
 from autodiff.config import Settings, in_force, settings
 from autodiff.draws import Draws, Replay
 from autodiff.gradients import UNTRACKED, Gradient, Leaf, Pass, Source, Untracked, add
-from autodiff.graph import Function, alone, several
+from autodiff.graph import Function
+from autodiff.held import alone, several
 from autodiff.keepers.footprint import NOTHING
 from autodiff.keeping import Kept
 from autodiff.variable import Operand, Variable, source_of, unchecked

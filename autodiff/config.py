@@ -28,11 +28,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Recording:
     """What a Function asks when it is recorded, found out once for all of them."""
 
-    __slots__ = ("link", "keeps_inputs", "debug", "keeper")
+    __slots__ = ("link", "holds_outputs", "keeps_inputs", "debug", "keeper")
 
     def __init__(self, mode: MemoryMode, debug: bool, keeper: Keeper | None) -> None:
         self.keeper = keeper
         self.link = mode.link
+        self.holds_outputs = mode.holds_outputs
         self.keeps_inputs = mode.keeps_inputs
         self.debug = debug
 
@@ -60,7 +61,8 @@ class Settings:
             if self.mode.keeps_inputs:
                 self._refuse_keepers()
             recording = Recording(self.mode, self.debug, self.keeper)
-            if not (self.keeper or self.debug or self.mode.keeps_inputs):
+            holds_more = recording.keeps_inputs or recording.holds_outputs
+            if not (self.keeper or self.debug or holds_more):
                 straight = recording
         object.__setattr__(self, "recording", recording)
         object.__setattr__(self, "straight", straight)

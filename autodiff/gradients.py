@@ -58,14 +58,14 @@ class Leaf:
     generation: ClassVar[int] = -1  # before every Function
 
     def __init__(self, variable: Variable | None, untracked: bool = False) -> None:
-        self._variable: Link = _nobody if variable is None else weakref.ref(variable)
+        self._variable: Link = nobody if variable is None else weakref.ref(variable)
         self.untracked = untracked  # a result that was computed without a graph
 
     def __call__(self) -> Variable | None:
         return self._variable()
 
 
-def _nobody() -> None:
+def nobody() -> None:
     """The link to a Variable that is gone."""
 
 
@@ -304,7 +304,7 @@ def propagate(
     run.sweep(generation)
     if run.outlived:
         for function in map(function_of, ends):
-            if function is not None and run.outlived != [function._links]:
+            if function is not None and run.outlived != [*function.outputs]:
                 function.outlived = run.outlived  # for unchain_backward, which finds no graph now
     found = run.tables[-1]
     return {**found, **run.seen} if run.seen else found, run.retained

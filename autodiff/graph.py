@@ -2,12 +2,15 @@
 
     Variable -- creator --> Function -- sources --> the Function (and output) that made each input,
        ^                       |                    or the Leaf of a Variable that nobody made
-       `- - - - links - - - - -'                    Leaf - weak - -> its Variable
-            weak or strong: the memory mode says which
+       `- - - - - - - - - - - -'                    Leaf - weak - -> its Variable
+        weak, and strong too where the memory mode wants a cycle
 
-There is no other vertex. What else a Function holds (its input Variables, or just the arrays that
-its rule reads) is the memory mode's business when a Function is recorded; how long it does, in the
-backward pass (gradients.py).
+There is no other vertex. And a Function is itself the weak reference to its output: as two objects
+they would take 40 bytes and 35 ns more for each operation, and the collector would go through both.
+
+What else a Function holds (its input Variables, or just the arrays that its rule reads) is the
+memory mode's business when a Function is recorded; how long it does, in the backward pass
+(gradients.py).
 
 Most operations have one input that wants a gradient, one output, and a rule that reads one array.
 So whatever a Function holds one of, it holds without a tuple around it.
@@ -15,13 +18,13 @@ So whatever a Function holds one of, it holds without a tuple around it.
 
 from __future__ import annotations
 
+import copyreg
 import threading
 import weakref
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -31,7 +34,6 @@ from autodiff.arrays import (
     all_arrays,
     as_array,
     bytes_of,
-    gradient_spec,
     real_array,
     sum_to_shape,
 )
@@ -46,8 +48,10 @@ from autodiff.gradients import (
     Source,
     add,
     in_room,
+    nobody,
     own,
 )
+from autodiff.held import More, alone, picker, several, specs_of
 from autodiff.keeping import Kept
 from autodiff.memory import Link
 from autodiff.variable import (
@@ -64,12 +68,14 @@ if TYPE_CHECKING:
     from autodiff.keepers.values import Making
 
 _new = object.__new__
+_make = weakref.ref.__new__
+output_of = weakref.ref.__call__  # the Variable that a Function refers to; None where it is gone
 
 NUMBERS = frozenset((bool, int, float))  # what NumPy types weakly
 
 
-class Function:
-    """One application of an operation: a vertex of the graph.
+class Function(weakref.ref):  # type: ignore[type-arg]
+    """One application of an operation: a vertex of the graph, and the reference to its output.
 
     A subclass gives `forward(*arrays)`, which returns an array or a tuple of them, and
     `backward(*gys)`, which takes the gradient of each output and returns that of each input, or
@@ -91,8 +97,22 @@ class Function:
     generation: int
     _sources: Any  # a Source; of several inputs a tuple of them or None; None: released
     kept: Any  # what `saves` names, in that order; one array without a tuple
-    _links: Any  # a Link to its output; of several outputs a tuple of them
+    _links: Any  # None: the Function itself; else a Link to its output, or a tuple of several
     _more: More | None
+
+    __init__ = object.__init__
+    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__  # and no weakref's
+    __repr__ = object.__repr__
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        if (args or kwargs) and cls.__init__ is object.__init__:  # type: ignore[misc]
+            raise TypeError(
+                f"{cls.__name__}() takes no arguments: apply it to some, as in {cls.__name__}()(x)"
+            )
+        output = _new(Variable)
+        function = _make(cls, output)
+        function.kept = output  # until it is applied; nobody else holds it
+        return function
 
     def forward(self, *xs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} defines no forward")
@@ -102,7 +122,7 @@ class Function:
 
     def __call__(self, *inputs: Operand) -> Any:
         """Apply the operation; a Variable, or a list of them where there are several outputs."""
-        if hasattr(self, "_links"):  # it stands in a graph, whose rule it is
+        if hasattr(self, "_sources"):  # it stands in a graph, whose rule it is
             raise RuntimeError(
                 f"this {type(self).__name__} has been applied already; a Function is one "
                 "application: make a new one"
@@ -196,10 +216,13 @@ class Function:
         kept = self.select(sources, (*arrays, *results))
         held = self.held(sources)
         if len(results) == 1 and not self.numbers_outputs:
-            return [self.recorded(recording, held, generation, kept, more, results[0])]
-        self.generation, self._sources, self.kept, self._more = generation, held, kept, more
-        outputs = [unchecked(y, Output(self, i)) for i, y in enumerate(results)]
-        self._links = tuple(map(recording.link, outputs))
+            outputs = [self.recorded(held, generation, kept, more, results[0])]
+            if recording.holds_outputs:
+                self._links = recording.link(outputs[0])
+        else:
+            self.generation, self._sources, self.kept, self._more = generation, held, kept, more
+            outputs = [unchecked(y, Output(self, i)) for i, y in enumerate(results)]
+            self._links = tuple(map(recording.link, outputs))
         if recording.debug:
             _fingerprints[self] = self._fingerprint()
         return outputs
@@ -224,7 +247,6 @@ class Function:
 
     def recorded(
         self,
-        recording: Recording,
         sources: Source | tuple[Source | None, ...],
         generation: int,
         kept: Any,
@@ -232,7 +254,8 @@ class Function:
         y: Array,
     ) -> Variable:
         """Its one output, this application being in the graph from now on."""
-        output = _new(Variable)
+        output: Variable | None = output_of(self)
+        assert output is not None  # until it is applied, it holds it
         output._array = y
         output._grad = output.grad_var = output.name = output._spec = None
         output._wanted = True
@@ -241,10 +264,8 @@ class Function:
         self.generation = generation
         self._sources = sources
         self.kept = kept
+        self._links = None
         self._more = more
-        self._links = recording.link(output)
-        if recording.debug:
-            _fingerprints[self] = self._fingerprint()
         return output
 
     def select(self, sources: tuple[Source | None, ...], arrays: tuple[Any, ...]) -> Any:
@@ -275,7 +296,12 @@ class Function:
     @property
     def outputs(self) -> tuple[Link, ...]:
         """A reference to each output: called, it gives the Variable, or None where it is gone."""
-        links: tuple[Link, ...] = several(getattr(self, "_links", ()))
+        if not hasattr(self, "_sources"):
+            return ()
+        if self._links is None:
+            output = output_of(self)
+            return (nobody if output is None else weakref.ref(output),)
+        links: tuple[Link, ...] = several(self._links)
         return links
 
     @property
@@ -308,14 +334,25 @@ class Function:
 
     def again(self) -> Function:
         """The same operation in no graph, to be run another time."""
-        kind: Any = type(self)
-        operation: Function = _new(kind)
-        for name in _own_slots(kind):
-            if hasattr(self, name):
-                setattr(operation, name, getattr(self, name))
-        if hasattr(self, "__dict__"):
-            vars(operation).update(vars(self))
+        kind = type(self)
+        operation = kind.__new__(kind)
+        for name, value in self._own().items():
+            setattr(operation, name, value)
         return operation
+
+    def _own(self) -> dict[str, Any]:
+        """What an operation has beside what every Function has: shapes, axes and the like."""
+        kind: Any = type(self)
+        slots = {n: getattr(self, n) for n in _own_slots(kind) if hasattr(self, n)}
+        return {**slots, **getattr(self, "__dict__", {})}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if hasattr(self, "_sources"):
+            raise TypeError(
+                f"this {type(self).__name__} is part of a graph, which is neither copied nor "
+                "pickled: make a new one"
+            )
+        return copyreg.__newobj__, (type(self),), (None, self._own())  # type: ignore[attr-defined]
 
     @property
     def sources(self) -> tuple[Source | None, ...]:
@@ -552,25 +589,6 @@ class Function:
             )
 
 
-class More:
-    """What just some Functions hold.
-
-    specs: shapes and dtypes of the gradients of inputs and outputs, where they are not all alike.
-    inputs: the inputs whole, where the mode keeps them.
-    making: how to repeat the application, where what it keeps may be computed again.
-    outlived: links to others that outlived the graph behind them, once it was released from here.
-    """
-
-    __slots__ = ("specs", "inputs", "making", "outlived")
-
-    def __init__(self, specs: Specs | None = None, inputs: tuple[Any, ...] | None = None) -> None:
-        self.specs, self.inputs = specs, inputs
-        self.making: Making | None = None
-        self.outlived: list[Link] | None = None
-
-
-Specs: TypeAlias = "tuple[list[Spec | None], list[Spec]]"
-
 _fingerprints: weakref.WeakKeyDictionary[Function, list[int]] = weakref.WeakKeyDictionary()
 _one_at_a_time = threading.RLock()  # while a rule runs, `kept` may be what it is not elsewhere
 _CANNOT_DIFFERENTIATE = (
@@ -579,37 +597,8 @@ _CANNOT_DIFFERENTIATE = (
 )
 
 
-def alone(things: Any) -> Any:
-    """One thing without the tuple or list around it; of any other number the tuple or list."""
-    return things[0] if len(things) == 1 else things
-
-
-def several(things: Any) -> Any:
-    """Things in a tuple, also where it is one without."""
-    return things if type(things) is tuple else (things,)
-
-
-@cache
-def picker(positions: tuple[int, ...]) -> Callable[[tuple[Any, ...]], Any]:
-    """What takes the things at these positions from a tuple; of one position without a tuple."""
-    return itemgetter(*positions) if positions else itemgetter(slice(0))
-
-
 @cache
 def _own_slots(kind: Any) -> tuple[str, ...]:
     """The slots that a class has beside those of every Function."""
     kinds = [above for above in kind.__mro__ if above not in Function.__mro__]
     return tuple([name for above in kinds for name in vars(above).get("__slots__", ())])
-
-
-def specs_of(
-    sources: Sequence[Source | None], arrays: Sequence[Any], results: Sequence[Array]
-) -> Specs | None:
-    """Of the gradients of inputs and outputs; None where all are like that of the only output."""
-    of_inputs = [
-        None if source is None else gradient_spec(x)
-        for source, x in zip(sources, arrays, strict=True)
-    ]
-    of_outputs = [gradient_spec(y) for y in results]
-    alike = len(results) == 1 and all(s in (None, of_outputs[0]) for s in of_inputs)
-    return None if alike else (of_inputs, of_outputs)

@@ -70,9 +70,14 @@ class MemoryMode:
         return self.changed(retain_graph=True)
 
     @property
+    def holds_outputs(self) -> bool:
+        """Whether a Function's reference to its output keeps that alive."""
+        return self.output_refs == "strong"
+
+    @property
     def link(self) -> Callable[[Variable], Link]:
         """How a Function refers to its output: what is called with it and gives the reference."""
-        return weakref.ref if self.output_refs == "weak" else StrongLink
+        return StrongLink if self.holds_outputs else weakref.ref
 
     @property
     def keeps_inputs(self) -> bool:

@@ -218,7 +218,10 @@ def spelt(cycle: Sequence[object]) -> str:
 
 
 def cycles_spelt() -> dict[Kinds, str]:
-    """A cycle of each shape that only a collection would free, as a line."""
+    """A cycle of each shape that only a collection would free, as a line.
+
+    It begins with the type that is the first by name, wherever in memory its objects are.
+    """
     with collector_off():
         return _spelt_of_each_kind(Heap(gc.get_objects()))
 
@@ -226,7 +229,7 @@ def cycles_spelt() -> dict[Kinds, str]:
 def _spelt_of_each_kind(heap: Heap) -> dict[Kinds, str]:
     found: dict[Kinds, str] = {}
     for numbers in filter(heap.is_cycle, components(heap.edges, heap.unreachable())):
-        cycle = [heap.nodes[i] for i in numbers]
+        cycle = sorted((heap.nodes[i] for i in numbers), key=lambda node: type(node).__name__)
         kinds = tuple(sorted(Counter(type(node).__name__ for node in cycle).items()))
         if kinds not in found:
             found[kinds] = spelt(cycle)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autodiff import Function
-from autodiff.graph import alone
+from autodiff.held import alone
 from autodiff.keepers.values import Value, values_kept
 from autodiff.keeping import Keeper, Kept
 

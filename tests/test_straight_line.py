@@ -36,7 +36,7 @@ OF_ONE: dict[str, Operation] = {
     "square": ad.square,
     "neg": lambda x: -x,
     "sigmoid": ad.sigmoid,
-    "leaky_relu": ad.leaky_relu,
+    "relu": ad.relu,
 }
 NUMBERS = [3, -2, 0, 2.0, 0.0, -0.0, 0.3, True, 128, 129, 10**6]
 SHAPES = [(), (1,), (3, 3), (200,)]  # the last has gradients that are written to in place

@@ -11,9 +11,11 @@ Goldstein-Price that saves 6 %. And what makes the output stands here twice: as 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import wraps
 from types import FunctionType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
+from weakref import ref
 
 from numpy import array, asarray, dtype, ndarray
 
@@ -21,11 +23,11 @@ from autodiff.arrays import SMALL
 from autodiff.config import settings
 from autodiff.functions.per_input import PerInput, pickers
 from autodiff.gradients import Gradient, Pass, Source
-from autodiff.graph import NUMBERS, Function
-from autodiff.variable import Operand, Variable, spec_of
+from autodiff.graph import NUMBERS, Function, output_of
+from autodiff.variable import Variable, spec_of
 
 _new = object.__new__
-_the_long_way = Function.apply
+_make = ref.__new__
 
 # NumPy takes an array of no dimensions in half the time of a number, of which it has to make one:
 # a tenth of Goldstein-Price. Not so 0, which equals -0.0.
@@ -33,6 +35,9 @@ FLOAT64 = dtype("float64")
 WHOLE: dict[Any, Any] = {number: array(float(number)) for number in range(-128, 129) if number}
 for _array in WHOLE.values():
     _array.setflags(write=False)
+
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _with_code_of_its_own(function: Any) -> Any:
@@ -52,10 +57,9 @@ class Unary(Function):
 
     __slots__ = ()
 
-    forward: Any  # a function of NumPy's, or a method
+    forward: Any
 
     def __init_subclass__(cls) -> None:
-        cls.apply = _apply_unary(cls)  # type: ignore[method-assign]
         cls.turn_over = _with_code_of_its_own(cls.turn_over)  # type: ignore[method-assign]
 
     def turn_over(self, gy: Gradient, run: Pass) -> tuple[Source | None, Gradient]:
@@ -66,48 +70,56 @@ class Unary(Function):
         if run.release:
             self._sources = None
             self.kept = ()
-            if self._links() is not None:
-                run.outlived.append(self._links)
+            if output_of(self) is not None:
+                run.outlived += self.outputs
         return source, gx if type(gx) is ndarray else asarray(gx)
 
 
-def _apply_unary(kind: type[Unary]) -> Any:
-    """`apply` of a class, in a straight line for an operand that wants a gradient."""
+def straight(kind: Any) -> Callable[[F], F]:
+    """Decorates the function that applies an operation: the usual case goes a straight line.
+
+    All else is left to the function. `forward` of the operation is one of arrays, and no method.
+    """
+    line = _unary_line if issubclass(kind, Unary) else _binary_line
+
+    def decorated(apply: Any) -> Any:
+        return wraps(apply)(_with_code_of_its_own(line(kind, apply)))
+
+    return decorated
+
+
+def _unary_line(kind: type[Unary], the_long_way: Any) -> Any:
+    """A straight line for an operand that wants a gradient."""
     forward = kind.forward
-    is_method = isinstance(forward, FunctionType)
     keeps_x, keeps_y = kind.saves == (0,), kind.saves == (1,)
 
-    @wraps(_the_long_way)
-    def apply(self: Unary, x: Operand) -> Any:
-        recording = settings().straight
-        if recording is None or not isinstance(x, Variable):
-            return _the_long_way(self, x)
+    def apply(x: Any) -> Any:
+        if settings().straight is None or not isinstance(x, Variable):
+            return the_long_way(x)
         spec = x._spec or spec_of(x)
         x_data, source = x._array, x._source
         if spec is None or source is None:
-            return _the_long_way(self, x)
+            return the_long_way(x)
         try:
-            y = forward(self, x_data) if is_method else forward(x_data)
-        except Exception as error:
-            self.explain(error, (x_data,))
-            raise
+            y = forward(x_data)
+        except Exception:
+            return the_long_way(x)  # which explains it
         if type(y) is not ndarray:
             y = asarray(y)
-        self.generation = generation = x.generation
-        self._sources = source
-        self.kept = x_data if keeps_x else y if keeps_y else ()
-        self._more = None
         output = _new(Variable)
+        output._source = function = _make(kind, output)
         output._array = y
         output._grad = output.grad_var = output.name = None
         output._wanted = True
-        output._source = self
         output._spec = spec
+        function.generation = generation = x.generation
         output.generation = generation + 1
-        self._links = recording.link(output)
+        function._sources = source
+        function.kept = x_data if keeps_x else y if keeps_y else ()
+        function._links = function._more = None
         return output
 
-    return _with_code_of_its_own(apply)
+    return apply
 
 
 class Binary(PerInput):
@@ -117,14 +129,13 @@ class Binary(PerInput):
     reads: ClassVar[tuple[tuple[int, ...], ...]] = ((), ())
     numbers_as_arrays: ClassVar[bool] = True  # False where it matters how a number is given
 
-    forward: Any  # a function of two operands, or a method
+    forward: Any
     grad0: Any
     grad1: Any
     wants: int  # which operand has a gradient: 0 or 1, and is its only source; 2: both have one
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls.apply = _apply_binary(cls)  # type: ignore[method-assign]
         cls.turn_over = _with_code_of_its_own(cls.turn_over)  # type: ignore[method-assign]
 
     def held(self, sources: tuple[Source | None, ...]) -> Any:
@@ -149,8 +160,8 @@ class Binary(PerInput):
         if run.release:
             self._sources = None
             self.kept = ()
-            if self._links() is not None:
-                run.outlived.append(self._links)
+            if output_of(self) is not None:
+                run.outlived += self.outputs
         wants = self.wants
         if wants == 0:
             return sources, gx0 if type(gx0) is ndarray else asarray(gx0)
@@ -184,10 +195,9 @@ class Binary(PerInput):
         return gxs if self.wants == 2 else gxs[self.wants]
 
 
-def _apply_binary(kind: type[Binary]) -> Any:
-    """`apply` of a class, in a straight line for two operands alike, or one and a number."""
+def _binary_line(kind: type[Binary], the_long_way: Any) -> Any:
+    """A straight line for two operands alike, or one and a number."""
     forward = kind.forward
-    is_method = isinstance(forward, FunctionType)
     whole = WHOLE if kind.numbers_as_arrays else {}
     is_product = kind.reads == ((1,), (0,))
     keep0, keep1, keep2 = [
@@ -195,71 +205,70 @@ def _apply_binary(kind: type[Binary]) -> Any:
         for wanted in ((True, False), (False, True), (True, True))
     ]
 
-    @wraps(_the_long_way)
-    def apply(self: Binary, x0: Operand, x1: Operand) -> Any:
-        recording = settings().straight
-        if recording is None:
-            return _the_long_way(self, x0, x1)
+    def apply(x0: Any, x1: Any) -> Any:
+        if settings().straight is None:
+            return the_long_way(x0, x1)
+        sources: Any
         if isinstance(x1, Variable):
             spec = x1._spec or spec_of(x1)
             a1, other = x1._array, x1._source
             generation = x1.generation
             if isinstance(x0, Variable):
                 if spec is None or (x0._spec or spec_of(x0)) is not spec:
-                    return _the_long_way(self, x0, x1)
+                    return the_long_way(x0, x1)
                 a0, source = x0._array, x0._source
                 if source is None or other is None:
                     if source is other:
-                        return _the_long_way(self, x0, x1)
-                    self.wants = wants = 0 if other is None else 1
-                    self._sources = source or other
+                        return the_long_way(x0, x1)
+                    wants = 0 if other is None else 1
+                    sources = source or other
                     keep = keep0 if other is None else keep1
                 else:
-                    self.wants = wants = 2
-                    self._sources = source, other
+                    wants = 2
+                    sources = source, other
                     keep = keep2
                 if generation < x0.generation:
                     generation = x0.generation
             else:
                 if spec is None or other is None or type(x0) not in NUMBERS:
-                    return _the_long_way(self, x0, x1)
+                    return the_long_way(x0, x1)
                 a0 = whole[x0] if x0 in whole and spec[1] is FLOAT64 else x0
-                self.wants = wants = 1
-                self._sources = other
+                wants = 1
+                sources = other
                 keep = keep1
         else:
             if not isinstance(x0, Variable) or type(x1) not in NUMBERS:
-                return _the_long_way(self, x0, x1)
+                return the_long_way(x0, x1)
             spec = x0._spec or spec_of(x0)
             a0, source = x0._array, x0._source
             if spec is None or source is None:
-                return _the_long_way(self, x0, x1)
+                return the_long_way(x0, x1)
             a1 = whole[x1] if x1 in whole and spec[1] is FLOAT64 else x1
-            self.wants = wants = 0
-            self._sources = source
+            wants = 0
+            sources = source
             generation = x0.generation
             keep = keep0
         try:
-            y = forward(self, a0, a1) if is_method else forward(a0, a1)
-        except Exception as error:
-            self.explain(error, (a0, a1))
-            raise
+            y = forward(a0, a1)
+        except Exception:
+            return the_long_way(x0, x1)  # which explains it
         if type(y) is not ndarray:
             y = asarray(y)
-        self.generation = generation
-        if is_product:
-            self.kept = a0 if wants else None, a1 if wants != 1 else None
-        else:
-            self.kept = keep((a0, a1, y, None)) if keep else ()
-        self._more = None
         output = _new(Variable)
+        output._source = function = _make(kind, output)
         output._array = y
         output._grad = output.grad_var = output.name = None
         output._wanted = True
-        output._source = self
         output._spec = spec
+        function.generation = generation
         output.generation = generation + 1
-        self._links = recording.link(output)
+        function._sources = sources
+        function.wants = wants
+        if is_product:
+            function.kept = a0 if wants else None, a1 if wants != 1 else None
+        else:
+            function.kept = keep((a0, a1, y, None)) if keep else ()
+        function._links = function._more = None
         return output
 
-    return _with_code_of_its_own(apply)
+    return apply

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from autodiff.arrays import doubled, taken_from, times
-from autodiff.functions.arity import Binary, Unary
+from autodiff.functions.arity import Binary, Unary, straight
 from autodiff.functions.numpy_protocol import implements
 from autodiff.functions.per_input import PerInput
 from autodiff.graph import NUMBERS, Function
@@ -63,9 +63,10 @@ class Add(Binary):
 
 
 @implements(np.add)
+@straight(Add)
 def add(x0: Operand, x1: Operand) -> Variable:
     """x0 + x1. Source: step 11 of the book."""
-    return Add().apply(x0, x1)
+    return Add()(x0, x1)
 
 
 class Sub(Binary):
@@ -81,14 +82,15 @@ class Sub(Binary):
 
 
 @implements(np.subtract)
+@straight(Sub)
 def sub(x0: Operand, x1: Operand) -> Variable:
     """x0 - x1. Source: step 22 of the book."""
-    return Sub().apply(x0, x1)
+    return Sub()(x0, x1)
 
 
 def rsub(x0: Operand, x1: Operand) -> Variable:
     """x1 - x0. Source: step 22 of the book."""
-    return Sub().apply(x1, x0)
+    return sub(x1, x0)
 
 
 class Mul(Binary):
@@ -106,9 +108,10 @@ class Mul(Binary):
 
 
 @implements(np.multiply)
+@straight(Mul)
 def mul(x0: Operand, x1: Operand) -> Variable:
     """x0 x1. Source: step 20 of the book."""
-    return Mul().apply(x0, x1)
+    return Mul()(x0, x1)
 
 
 class Div(Binary):
@@ -129,14 +132,15 @@ class Div(Binary):
 
 
 @implements(np.divide)
+@straight(Div)
 def div(x0: Operand, x1: Operand) -> Variable:
     """x0 / x1. Source: step 22 of the book."""
-    return Div().apply(x0, x1)
+    return Div()(x0, x1)
 
 
 def rdiv(x0: Operand, x1: Operand) -> Variable:
     """x1 / x0. Source: step 22 of the book."""
-    return Div().apply(x1, x0)
+    return div(x1, x0)
 
 
 class Neg(Unary):
@@ -152,9 +156,10 @@ class Neg(Unary):
 
 
 @implements(np.negative)
+@straight(Neg)
 def neg(x: Operand) -> Variable:
     """-x. Source: step 22 of the book."""
-    return Neg().apply(x)
+    return Neg()(x)
 
 
 class Pow(Binary):
@@ -192,14 +197,15 @@ def _lowered(x0: Any, x1: Any, dtype: np.dtype[Any]) -> Any:
 
 
 @implements(np.power)
+@straight(Pow)
 def pow(x0: Operand, x1: Operand) -> Variable:
     """x0 ** x1; the exponent may be a Variable, too. Source: step 22 of the book."""
-    return Pow().apply(x0, x1)
+    return Pow()(x0, x1)
 
 
 def rpow(x0: Operand, x1: Operand) -> Variable:
     """x1 ** x0."""
-    return Pow().apply(x1, x0)
+    return pow(x1, x0)
 
 
 class Square(Unary):
@@ -215,9 +221,10 @@ class Square(Unary):
 
 
 @implements(np.square)
+@straight(Square)
 def square(x: Operand) -> Variable:
     """x ** 2. Source: step 9 of the book."""
-    return Square().apply(x)
+    return Square()(x)
 
 
 class Exp(Unary):
@@ -233,9 +240,10 @@ class Exp(Unary):
 
 
 @implements(np.exp)
+@straight(Exp)
 def exp(x: Operand) -> Variable:
     """e ** x. Source: step 9 of the book."""
-    return Exp().apply(x)
+    return Exp()(x)
 
 
 class Log(Unary):
@@ -251,9 +259,10 @@ class Log(Unary):
 
 
 @implements(np.log)
+@straight(Log)
 def log(x: Operand) -> Variable:
     """The natural logarithm of x."""
-    return Log().apply(x)
+    return Log()(x)
 
 
 class Sqrt(Unary):
@@ -269,9 +278,10 @@ class Sqrt(Unary):
 
 
 @implements(np.sqrt)
+@straight(Sqrt)
 def sqrt(x: Operand) -> Variable:
     """The square root of x."""
-    return Sqrt().apply(x)
+    return Sqrt()(x)
 
 
 class Abs(Unary):
@@ -287,9 +297,10 @@ class Abs(Unary):
 
 
 @implements(np.absolute)
+@straight(Abs)
 def abs(x: Operand) -> Variable:
     """|x|; its gradient at 0 is 0."""
-    return Abs().apply(x)
+    return Abs()(x)
 
 
 class Sin(Unary):
@@ -305,9 +316,10 @@ class Sin(Unary):
 
 
 @implements(np.sin)
+@straight(Sin)
 def sin(x: Operand) -> Variable:
     """The sine of x, in radians."""
-    return Sin().apply(x)
+    return Sin()(x)
 
 
 class Cos(Unary):
@@ -323,9 +335,10 @@ class Cos(Unary):
 
 
 @implements(np.cos)
+@straight(Cos)
 def cos(x: Operand) -> Variable:
     """The cosine of x, in radians."""
-    return Cos().apply(x)
+    return Cos()(x)
 
 
 class Tan(Unary):
@@ -341,9 +354,10 @@ class Tan(Unary):
 
 
 @implements(np.tan)
+@straight(Tan)
 def tan(x: Operand) -> Variable:
     """The tangent of x, in radians."""
-    return Tan().apply(x)
+    return Tan()(x)
 
 
 class Tanh(Unary):
@@ -359,9 +373,10 @@ class Tanh(Unary):
 
 
 @implements(np.tanh)
+@straight(Tanh)
 def tanh(x: Operand) -> Variable:
     """The hyperbolic tangent of x."""
-    return Tanh().apply(x)
+    return Tanh()(x)
 
 
 class Sigmoid(Unary):
@@ -370,7 +385,8 @@ class Sigmoid(Unary):
     __slots__ = ()
     saves = (1,)
 
-    def forward(self, x: Any) -> Any:
+    @staticmethod
+    def forward(x: Any) -> Any:
         y = np.asarray(x * 0.5)
         np.tanh(y, out=y)
         y *= 0.5
@@ -382,9 +398,10 @@ class Sigmoid(Unary):
         return times(times(1 - y, y), gy)
 
 
+@straight(Sigmoid)
 def sigmoid(x: Operand) -> Variable:
     """1 / (1 + e ** -x)."""
-    return Sigmoid().apply(x)
+    return Sigmoid()(x)
 
 
 class ReLU(Unary):
@@ -393,16 +410,18 @@ class ReLU(Unary):
     __slots__ = ()
     saves = (1,)
 
-    def forward(self, x: Any) -> Any:
+    @staticmethod
+    def forward(x: Any) -> Any:
         return np.maximum(x, 0)
 
     def backward(self, gy: Any) -> Any:
         return times(np.sign(self.kept), gy)
 
 
+@straight(ReLU)
 def relu(x: Operand) -> Variable:
     """max(x, 0); its gradient at 0 is 0."""
-    return ReLU().apply(x)
+    return ReLU()(x)
 
 
 class LeakyReLU(Unary):
@@ -424,7 +443,7 @@ class LeakyReLU(Unary):
 
 def leaky_relu(x: Operand, slope: float = 0.2) -> Variable:
     """x where it is positive, else slope x."""
-    return LeakyReLU(slope).apply(x)
+    return LeakyReLU(slope)(x)
 
 
 class Choice(Binary):
@@ -461,9 +480,10 @@ class Maximum(Choice):
 
 
 @implements(np.maximum)
+@straight(Maximum)
 def maximum(x0: Operand, x1: Operand) -> Variable:
     """The larger of x0 and x1; where they are equal, each has half of the gradient."""
-    return Maximum().apply(x0, x1)
+    return Maximum()(x0, x1)
 
 
 class Minimum(Choice):
@@ -484,9 +504,10 @@ class Minimum(Choice):
 
 
 @implements(np.minimum)
+@straight(Minimum)
 def minimum(x0: Operand, x1: Operand) -> Variable:
     """The smaller of x0 and x1; where they are equal, each has half of the gradient."""
-    return Minimum().apply(x0, x1)
+    return Minimum()(x0, x1)
 
 
 class Clip(Unary):
@@ -512,7 +533,7 @@ class Clip(Unary):
 def clip(x: Operand, a_min: Operand | None = None, a_max: Operand | None = None) -> Variable:
     """x, but no less than a_min and no more than a_max; None for no bound."""
     if all(bound is None or isinstance(bound, (int, float)) for bound in (a_min, a_max)):
-        return Clip(a_min, a_max).apply(x)
+        return Clip(a_min, a_max)(x)
     raised = x if a_min is None else maximum(x, a_min)
     return minimum(raised, np.inf if a_max is None else a_max)
 
@@ -541,7 +562,7 @@ class Where(PerInput):
 @implements(np.where)
 def where(condition: Operand, x0: Operand, x1: Operand) -> Variable:
     """x0 where the condition holds, else x1; the condition has no gradient."""
-    return Where().apply(condition, x0, x1)
+    return Where()(condition, x0, x1)
 
 
 class AsType(Function):
@@ -562,4 +583,4 @@ class AsType(Function):
 
 def astype(x: Operand, dtype: DTypeLike) -> Variable:
     """x in another dtype; its gradient comes back in its own."""
-    return AsType(dtype).apply(x)
+    return AsType(dtype)(x)

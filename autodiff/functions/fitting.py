@@ -7,7 +7,8 @@ from typing import Any
 from autodiff.arrays import Array, Spec
 from autodiff.config import Recording
 from autodiff.gradients import Gradient, Pass, Source
-from autodiff.graph import Function, More
+from autodiff.graph import Function, output_of
+from autodiff.held import More
 
 
 class Fitting(Function):
@@ -37,8 +38,8 @@ class Fitting(Function):
         if run.release:
             self._sources = None
             self.kept = ()
-            if self._links() is not None:
-                run.outlived.append(self._links)
+            if output_of(self) is not None:
+                run.outlived += self.outputs
         return None, None
 
     def fitted(self, gx: Any, i: int, spec: Spec, create_graph: bool) -> Any:

@@ -98,7 +98,7 @@ class CrossEntropy(Fitting, PerInput):
         if not self.fits(results[0], *arrays):
             more = self.more(recording, (x, t, logs), sources, arrays, results)
         generation = logs.generation + 1
-        return self.recorded(recording, sources, generation, arrays[1:], more, results[0])
+        return self.recorded(sources, generation, arrays[1:], more, results[0])
 
     def forward(self, x: Any, t: Any, logs: Any) -> Any:
         if len(t) and np.minimum.reduce(t) < 0:

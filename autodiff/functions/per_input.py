@@ -7,7 +7,8 @@ from functools import cache
 from typing import Any, ClassVar
 
 from autodiff.gradients import Source
-from autodiff.graph import Function, picker
+from autodiff.graph import Function
+from autodiff.held import picker
 
 
 class PerInput(Function):

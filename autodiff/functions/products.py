@@ -47,7 +47,7 @@ class MatMul(Fitting, PerInput):
             self.explain(error, arrays)
             raise
         generation = max(x0.generation, x1.generation)
-        return self.recorded(recording, sources, generation, arrays, None, y)
+        return self.recorded(sources, generation, arrays, None, y)
 
     def forward(self, x0: Any, x1: Any) -> Any:
         return np.matmul(x0, x1)
@@ -198,7 +198,7 @@ class Linear(Fitting, PerInput):
             y = self.checked(y)
             more = self.more(recording, (x, W, b), sources, (rows, weights, bias), (y,))
         kept = rows, None if of_x is None else weights
-        return self.recorded(recording, sources, generation + 1, kept, more, y)
+        return self.recorded(sources, generation + 1, kept, more, y)
 
     def forward(self, x: Any, W: Any, b: Any) -> Any:
         y = np.matmul(x, W)

@@ -21,7 +21,8 @@ import numpy as np
 from autodiff.arrays import Array
 from autodiff.config import KEEPERS, settings
 from autodiff.gradients import Scattered
-from autodiff.graph import Function, alone
+from autodiff.graph import Function
+from autodiff.held import alone
 from autodiff.keepers.eviction import Application, Reading, alone_in_holding, depth, holder, lasts
 from autodiff.keepers.footprint import Footprint, buffer_of
 from autodiff.keepers.footprints import footprint_of

@@ -22,7 +22,8 @@ import numpy as np
 from autodiff.arrays import Array, sole
 from autodiff.config import KEEPERS
 from autodiff.gradients import Leaf
-from autodiff.graph import Function, alone, several
+from autodiff.graph import Function
+from autodiff.held import alone, several
 from autodiff.keeping import Keeper, Kept
 
 

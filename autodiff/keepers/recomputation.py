@@ -13,7 +13,8 @@ from typing import Any
 
 from autodiff.arrays import Array
 from autodiff.gradients import Output, function_of
-from autodiff.graph import Function, alone
+from autodiff.graph import Function
+from autodiff.held import alone
 from autodiff.keepers.chains import Stage
 from autodiff.keepers.ledger import owner
 from autodiff.keepers.replay import Account, computed

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from autodiff import Function, Variable
+from autodiff.config import Settings
 
 Method: TypeAlias = Callable[..., Any]
 Around: TypeAlias = Callable[[Method, Function, tuple[Any, ...]], Any]
@@ -29,17 +30,16 @@ class Applications:
         self._wrapped: set[type] = set()
 
     def watch(self) -> None:
-        """Hand over every application from here on."""
+        """Hand over every application from here on: none goes a straight line."""
+        setattr(Settings, "straight", _NoStraightLine())  # noqa: B010
+        self._undo.append(lambda: delattr(Settings, "straight"))
         for kind in _kinds(Function):
             if "apply" in vars(kind):
                 self._watch_apply(kind)
 
     def _watch_apply(self, kind: type[Function]) -> None:
-        """Hand over what a class applies by a way of its own.
-
-        A straight line is left for the way that it shortens, which asks for `forward` each time.
-        """
-        apply = inspect.unwrap(kind.apply)
+        """Hand over what a class applies by a way of its own."""
+        apply = kind.apply
 
         def applied(function: Function, *inputs: Any) -> Any:
             self._watch_kind(type(function))
@@ -115,6 +115,16 @@ class Applications:
         """Put every method back."""
         while self._undo:
             self._undo.pop()()
+
+
+class _NoStraightLine:
+    """In the place of `Settings.straight`, which each of the settings has for itself: None."""
+
+    def __get__(self, settings: Settings | None, kind: type[Settings]) -> None:
+        """No straight line."""
+
+    def __set__(self, settings: Settings, straight: Any) -> None:
+        vars(settings)["straight"] = straight  # for later
 
 
 def _kinds(kind: type[Function]) -> Iterator[type[Function]]:

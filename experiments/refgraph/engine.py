@@ -20,6 +20,9 @@ SEVERAL = frozenset({"inputs", "saved", "outputs", "sources"})
 # Where a Function keeps what just some Functions have: its slots are as good as the Function's own.
 MORE = "._more"
 
+# What a Function that is itself the weak reference to its output is said to have it as.
+ITSELF = ".outputs[0]"
+
 # A mere link from one object to another, and what is but a part of the object that holds it.
 LINKS = frozenset({"autodiff.memory.StrongLink"})
 PARTS = frozenset({"autodiff.graph.More", "autodiff.gradients.Output"})

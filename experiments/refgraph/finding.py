@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 import sys
-import weakref
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -17,13 +16,14 @@ from dataclasses import replace
 from experiments.census import Heap, collector_off, objgraph_on
 from experiments.references import everything
 from experiments.refgraph import folding
+from experiments.refgraph.engine import ITSELF
 from experiments.refgraph.fates import fates, in_cycles
 from experiments.refgraph.model import Edge, Fate, Graph, Node
 from experiments.refgraph.naming import Labels, for_readers, kind, size
 from experiments.refgraph.numbering import numbered
 from experiments.refgraph.region import CONTENTS, Region
 from experiments.refgraph.sketch import Link, Sketch
-from experiments.refgraph.snapshot import Snapshot, with_untracked
+from experiments.refgraph.snapshot import Snapshot, is_weak, with_untracked
 
 MOST = 400  # boxes, which is what a picture can show and a person look through
 MOST_FOLDED = 50_000  # objects that may be in those boxes: more take tens of seconds to draw
@@ -32,7 +32,6 @@ MOST_WAYS = 12  # roots of which the way from a name is looked for, where not al
 FARTHEST = 1000  # objects between a root and the nearest name that leads to it
 
 PACKAGE = "experiments.refgraph"
-WEAK: tuple[type, ...] = (weakref.ReferenceType, *weakref.ProxyTypes)
 
 
 def of(
@@ -125,7 +124,7 @@ def _with_contents(objects: Iterable[object], own: Iterable[object]) -> list[obj
     pending: list[object] = list(objects)
     while pending:
         for one in gc.get_referents(pending.pop()):
-            if id(one) not in found and isinstance(one, CONTENTS + WEAK):
+            if id(one) not in found and (isinstance(one, CONTENTS) or is_weak(one)):
                 found[id(one)] = one
                 pending.append(one)
     return list(found.values())
@@ -281,6 +280,8 @@ def _edge(sketch: Sketch, link: Link, labels: Labels) -> Edge:
     if sketch.is_name(link.source):
         name = sketch.names.get(link.source) or sketch.snapshot.cells[link.source]
         return Edge(*ends, name.title, link.weak)
+    if not link.way:
+        return Edge(*ends, ITSELF, link.weak, place="a weak reference by itself")
     place = labels.of([(nodes[a], nodes[b], nth) for a, b, nth in link.way])
     label = for_readers(place, nodes[link.source], nodes[link.target])
     return Edge(*ends, label, link.weak, place if place != label else "")

@@ -61,6 +61,9 @@ class Region:
     def targets(self, number: int) -> Iterator[int]:
         """What an object refers to, strongly or weakly."""
         snapshot = self.snapshot
+        itself = snapshot.referent(number)  # of a Function its output
+        if itself is not None and not snapshot.is_stop(itself):
+            yield itself
         for target in snapshot.edges[number]:
             behind = snapshot.referent(target) if snapshot.is_weak(target) else target
             if behind is not None and not snapshot.is_stop(behind):

@@ -22,7 +22,10 @@ Hop = tuple[int, int, int]  # who refers to whom, and the how manieth of its ref
 
 @dataclass(frozen=True)
 class Link:
-    """A reference that is drawn, and each reference on its way; a name's has no way."""
+    """A reference that is drawn, and each reference on its way.
+
+    A name's has no way, nor has that of a Function which is itself a weak reference.
+    """
 
     source: int
     target: int
@@ -83,6 +86,7 @@ class Sketch:
     def _links(self, number: int) -> Iterator[Link]:
         """The references of an object, and of the containers that belong to it."""
         pending: list[tuple[int, tuple[Hop, ...]]] = [(number, ())]
+        itself = self.snapshot.referent(number)
         while pending:
             holder, way = pending.pop()
             met: Counter[int] = Counter()
@@ -94,9 +98,13 @@ class Sketch:
                     pending.append((target, hops))
                 elif target in self._drawn:
                     yield Link(number, target, hops)
+                    itself = None if target == itself else itself  # held, too: that counts
                 elif behind in self._drawn:
                     assert behind is not None
                     yield Link(number, behind, hops, weak=True)
+        if itself in self._drawn:
+            assert itself is not None
+            yield Link(number, itself, (), weak=True)
 
     def _add_names(self) -> None:
         """Add the names that hold what is drawn; what nothing holds was given to this call."""

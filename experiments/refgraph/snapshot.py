@@ -21,6 +21,7 @@ from types import (
 
 from experiments.census import Heap, is_untracked_holder
 from experiments.references import FOLDED, Local
+from experiments.refgraph.engine import kind_of
 
 # Held by everything and telling nothing: neither shown nor followed.
 STOPS = (type, ModuleType, CodeType, property, staticmethod, classmethod)
@@ -36,6 +37,13 @@ class Name:
     title: str
     detail: str
     holds: int
+
+
+def is_weak(node: object) -> bool:
+    """Whether an object is a weak reference, and no vertex of an engine that is one besides."""
+    if isinstance(node, weakref.ReferenceType):
+        return kind_of(type(node)) is None
+    return type(node) in weakref.ProxyTypes
 
 
 class Snapshot:
@@ -145,8 +153,7 @@ class Snapshot:
         return None
 
     def is_weak(self, number: int) -> bool:
-        node = self.nodes[number]
-        return isinstance(node, weakref.ReferenceType) or type(node) in weakref.ProxyTypes
+        return is_weak(self.nodes[number])
 
     # Names --------------------------------------------------------------------------------------
 
