@@ -12,7 +12,7 @@ variable    Variable, grad: an array, its gradient, and where it comes from
 graph       Function: what a computation records
 gradients   the backward pass over it
 memory      MemoryMode, MODES: what the graph keeps alive, until when
-config      Config, using_config, using_mode, no_grad: what is in force
+config      Config, using_config, using_mode, no_grad: what is in force; through_apply
 functions   every operation, from abs to where; NumPy's functions on Variables are these, too
 checkpoint  recompute a part of the graph instead of keeping it
 budget      using_config("budget", BYTES): drop what is kept, and compute it again
@@ -28,7 +28,14 @@ nn          layers, optimizers, data: import it by its own name
 
 from autodiff.arrays import as_array
 from autodiff.checkpoint import checkpoint, recomputing, replayed
-from autodiff.config import Config, no_grad, test_mode, using_config, using_mode
+from autodiff.config import (
+    Config,
+    no_grad,
+    test_mode,
+    through_apply,
+    using_config,
+    using_mode,
+)
 from autodiff.derivatives import hessian, hvp, jacobian, vjp
 from autodiff.functions import *
 from autodiff.gradcheck import gradient_check, numerical_diff
@@ -121,6 +128,7 @@ __all__ = [
     "tanh",
     "tensordot",
     "test_mode",
+    "through_apply",
     "transpose",
     "using_config",
     "using_mode",

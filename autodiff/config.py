@@ -11,6 +11,7 @@ import functools
 import inspect
 import os
 from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -270,6 +271,36 @@ def using_config(name: str, value: Any) -> Using:
 def using_mode(mode: MemoryMode | str) -> Using:
     """Change the memory mode, by value or by its name in MODES, for a block or a function."""
     return Using("mode", mode)
+
+
+class _NoStraightLine:
+    """In the place of `Settings.straight`, which each of the settings has for itself: None."""
+
+    def __get__(self, settings: Settings | None, kind: type[Settings]) -> None:
+        """No straight line."""
+
+    def __set__(self, settings: Settings, straight: Recording | None) -> None:
+        vars(settings)["straight"] = straight  # for later
+
+
+_watchers: list[object] = []
+
+
+@contextmanager
+def through_apply() -> Generator[None, None, None]:
+    """Send every operation through `Function.apply` within the block, in all threads.
+
+    For who wraps that in order to see them all: otherwise the usual ones are recorded in a straight
+    line, which gives the same graph and the same bits, but asks no method of the Function.
+    """
+    _watchers.append(None)
+    setattr(Settings, "straight", _NoStraightLine())  # noqa: B010  # every one made so far has one
+    try:
+        yield
+    finally:
+        _watchers.pop()
+        if not _watchers:
+            delattr(Settings, "straight")
 
 
 @overload

@@ -6,7 +6,7 @@
         weak, and strong too where the memory mode wants a cycle
 
 There is no other vertex. And a Function is itself the weak reference to its output: as two objects
-they would take 40 bytes and 35 ns more for each operation, and the collector would go through both.
+they would take 32 bytes and 35 ns more for each operation, and the collector would go through both.
 
 What else a Function holds (its input Variables, or just the arrays that its rule reads) is the
 memory mode's business when a Function is recorded; how long it does, in the backward pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -126,6 +127,29 @@ def test_operands_alike_and_numbers_go_straight_and_all_else_the_long_way() -> N
         with counted() as went:
             long()
         assert len(went) == 1
+
+
+def test_who_wraps_apply_can_have_every_operation_go_through_it() -> None:
+    x = Variable(np.ones(2))
+
+    def went() -> list[str]:
+        with counted() as names:
+            ad.sin(x * x)
+        return names
+
+    both = ["Mul", "Sin"]
+    with ad.through_apply():
+        assert went() == both
+        with ad.through_apply(), ad.using_mode("lean"):  # settings made anew
+            assert went() == both
+        assert went() == both
+        with ThreadPoolExecutor() as threads:
+            assert threads.submit(went).result() == both
+        anew = using_config("train", False)
+        anew.__enter__()
+    assert went() == []
+    anew.__exit__()
+    assert went() == []
 
 
 def test_data_of_another_shape_and_a_change_of_mind_are_noticed() -> None:

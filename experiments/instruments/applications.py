@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any, TypeAlias
 
-from autodiff import Function, Variable
-from autodiff.config import Settings
+from autodiff import Function, Variable, through_apply
 
 Method: TypeAlias = Callable[..., Any]
 Around: TypeAlias = Callable[[Method, Function, tuple[Any, ...]], Any]
@@ -26,13 +26,12 @@ class Applications:
 
     def __init__(self, apply: Around, run: Around, evaluate: Around | None = None) -> None:
         self._apply, self._run, self._evaluate = apply, run, evaluate
-        self._undo: list[Callable[[], None]] = []
+        self._undo = ExitStack()
         self._wrapped: set[type] = set()
 
     def watch(self) -> None:
-        """Hand over every application from here on: none goes a straight line."""
-        setattr(Settings, "straight", _NoStraightLine())  # noqa: B010
-        self._undo.append(lambda: delattr(Settings, "straight"))
+        """Hand over every application from here on."""
+        self._undo.enter_context(through_apply())
         for kind in _kinds(Function):
             if "apply" in vars(kind):
                 self._watch_apply(kind)
@@ -109,22 +108,11 @@ class Applications:
         """Put a method in another's place until all is restored."""
         was = vars(owner).get(name)
         setattr(owner, name, functools.wraps(getattr(owner, name))(method))
-        self._undo.append(lambda: setattr(owner, name, was) if was else delattr(owner, name))
+        self._undo.callback(lambda: setattr(owner, name, was) if was else delattr(owner, name))
 
     def restore(self) -> None:
         """Put every method back."""
-        while self._undo:
-            self._undo.pop()()
-
-
-class _NoStraightLine:
-    """In the place of `Settings.straight`, which each of the settings has for itself: None."""
-
-    def __get__(self, settings: Settings | None, kind: type[Settings]) -> None:
-        """No straight line."""
-
-    def __set__(self, settings: Settings, straight: Any) -> None:
-        vars(settings)["straight"] = straight  # for later
+        self._undo.close()
 
 
 def _kinds(kind: type[Function]) -> Iterator[type[Function]]:
