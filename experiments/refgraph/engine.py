@@ -25,7 +25,7 @@ ITSELF = ".outputs[0]"
 
 # A mere link from one object to another, and what is but a part of the object that holds it.
 LINKS = frozenset({"autodiff.memory.StrongLink"})
-PARTS = frozenset({"autodiff.graph.More", "autodiff.gradients.Output"})
+PARTS = frozenset({"autodiff.held.More", "autodiff.gradients.Output"})
 FOLDED_CLASSES = LINKS | PARTS
 
 # What a class of this name, or one made of it, is drawn as; a reader's own engine has these, too.
