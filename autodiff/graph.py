@@ -245,6 +245,15 @@ class Function(weakref.ref):  # type: ignore[type-arg]
             return More(specs, inputs)
         return None if specs is None and recording.keeper is None else More(specs)
 
+    @classmethod
+    def made(
+        cls, sources: tuple[Source | None, ...], generation: int, kept: Any, y: Array
+    ) -> Variable:
+        """The output of a Function that is made with it, when y is known: a straight line."""
+        output = _new(Variable)
+        function = _make(cls, output)
+        return function.recorded(sources, generation, kept, None, y)
+
     def recorded(
         self,
         sources: Source | tuple[Source | None, ...],
