@@ -114,11 +114,14 @@ def test_operands_alike_and_numbers_go_straight_and_all_else_the_long_way() -> N
     fixed = Variable(np.ones((2, 3)), requires_grad=False)
     with counted() as went:
         ad.sin(x * y + x * fixed - 2 * (fixed * y) / 0.5)
+        results = fixed * fixed, 2 * fixed, fixed - 0.5, ad.sin(fixed)
     assert went == []
+    for constant in results:
+        assert (constant.requires_grad, constant.creator, constant.generation) == (False, None, 0)
+        assert type(constant.data) is np.ndarray
     for long in (
         lambda: x * row,
         lambda: x * np.ones((2, 3)),
-        lambda: fixed * fixed,
         lambda: x * Variable(np.ones((2, 3), "f4")),
         lambda: x * Variable(np.ones((2, 3), int)),
         lambda: x * Variable(np.ones((2, 3), ">f8")),

@@ -1,6 +1,6 @@
 """Operations element by element, of one operand and of two: in a straight line for the usual case.
 
-That case: operands alike in shape and dtype, of which one at least wants a gradient, or a number.
+That case: operands alike in shape and dtype, or one and a number.
 Then result and gradients are like them, and nobody has to look. All else goes the long way, which
 is `Function.apply`.
 
@@ -19,12 +19,12 @@ from weakref import ref
 
 from numpy import array, asarray, dtype, ndarray
 
-from autodiff.arrays import SMALL
+from autodiff.arrays import SMALL, Spec
 from autodiff.config import settings
 from autodiff.functions.per_input import PerInput, pickers
 from autodiff.gradients import Gradient, Pass, Source
 from autodiff.graph import NUMBERS, Function, output_of
-from autodiff.variable import Variable, spec_of
+from autodiff.variable import Variable, spec_of, unchecked
 
 _new = object.__new__
 _make = ref.__new__
@@ -89,7 +89,7 @@ def straight(kind: Any) -> Callable[[F], F]:
 
 
 def _unary_line(kind: type[Unary], the_long_way: Any) -> Any:
-    """A straight line for an operand that wants a gradient."""
+    """A straight line for a plain array of floats."""
     forward = kind.forward
     keeps_x, keeps_y = kind.saves == (0,), kind.saves == (1,)
 
@@ -98,7 +98,7 @@ def _unary_line(kind: type[Unary], the_long_way: Any) -> Any:
             return the_long_way(x)
         spec = x._spec or spec_of(x)
         x_data, source = x._array, x._source
-        if spec is None or source is None:
+        if spec is None:
             return the_long_way(x)
         try:
             y = forward(x_data)
@@ -106,6 +106,8 @@ def _unary_line(kind: type[Unary], the_long_way: Any) -> Any:
             return the_long_way(x)  # which explains it
         if type(y) is not ndarray:
             y = asarray(y)
+        if source is None:
+            return _constant(y, spec)
         output = _new(Variable)
         output._source = function = _make(kind, output)
         output._array = y
@@ -195,6 +197,13 @@ class Binary(PerInput):
         return gxs if self.wants == 2 else gxs[self.wants]
 
 
+def _constant(y: Any, spec: Spec) -> Variable:
+    """The result for operands that want no gradient, which nothing is recorded of."""
+    output = unchecked(y, None, requires_grad=False)
+    output._spec = spec
+    return output
+
+
 def _binary_line(kind: type[Binary], the_long_way: Any) -> Any:
     """A straight line for two operands alike, or one and a number."""
     forward = kind.forward
@@ -218,8 +227,6 @@ def _binary_line(kind: type[Binary], the_long_way: Any) -> Any:
                     return the_long_way(x0, x1)
                 a0, source = x0._array, x0._source
                 if source is None or other is None:
-                    if source is other:
-                        return the_long_way(x0, x1)
                     wants = 0 if other is None else 1
                     sources = source or other
                     keep = keep0 if other is None else keep1
@@ -230,7 +237,7 @@ def _binary_line(kind: type[Binary], the_long_way: Any) -> Any:
                 if generation < x0.generation:
                     generation = x0.generation
             else:
-                if spec is None or other is None or type(x0) not in NUMBERS:
+                if spec is None or type(x0) not in NUMBERS:
                     return the_long_way(x0, x1)
                 a0 = whole[x0] if x0 in whole and spec[1] is FLOAT64 else x0
                 wants = 1
@@ -241,7 +248,7 @@ def _binary_line(kind: type[Binary], the_long_way: Any) -> Any:
                 return the_long_way(x0, x1)
             spec = x0._spec or spec_of(x0)
             a0, source = x0._array, x0._source
-            if spec is None or source is None:
+            if spec is None:
                 return the_long_way(x0, x1)
             a1 = whole[x1] if x1 in whole and spec[1] is FLOAT64 else x1
             wants = 0
@@ -254,6 +261,8 @@ def _binary_line(kind: type[Binary], the_long_way: Any) -> Any:
             return the_long_way(x0, x1)  # which explains it
         if type(y) is not ndarray:
             y = asarray(y)
+        if sources is None:
+            return _constant(y, spec)
         output = _new(Variable)
         output._source = function = _make(kind, output)
         output._array = y

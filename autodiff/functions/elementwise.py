@@ -66,7 +66,7 @@ class Add(Binary):
 @straight(Add)
 def add(x0: Operand, x1: Operand) -> Variable:
     """x0 + x1. Source: step 11 of the book."""
-    return Add()(x0, x1)
+    return Add().apply(x0, x1)
 
 
 class Sub(Binary):
@@ -85,7 +85,7 @@ class Sub(Binary):
 @straight(Sub)
 def sub(x0: Operand, x1: Operand) -> Variable:
     """x0 - x1. Source: step 22 of the book."""
-    return Sub()(x0, x1)
+    return Sub().apply(x0, x1)
 
 
 def rsub(x0: Operand, x1: Operand) -> Variable:
@@ -111,7 +111,7 @@ class Mul(Binary):
 @straight(Mul)
 def mul(x0: Operand, x1: Operand) -> Variable:
     """x0 x1. Source: step 20 of the book."""
-    return Mul()(x0, x1)
+    return Mul().apply(x0, x1)
 
 
 class Div(Binary):
@@ -135,7 +135,7 @@ class Div(Binary):
 @straight(Div)
 def div(x0: Operand, x1: Operand) -> Variable:
     """x0 / x1. Source: step 22 of the book."""
-    return Div()(x0, x1)
+    return Div().apply(x0, x1)
 
 
 def rdiv(x0: Operand, x1: Operand) -> Variable:
@@ -159,7 +159,7 @@ class Neg(Unary):
 @straight(Neg)
 def neg(x: Operand) -> Variable:
     """-x. Source: step 22 of the book."""
-    return Neg()(x)
+    return Neg().apply(x)
 
 
 class Pow(Binary):
@@ -200,7 +200,7 @@ def _lowered(x0: Any, x1: Any, dtype: np.dtype[Any]) -> Any:
 @straight(Pow)
 def pow(x0: Operand, x1: Operand) -> Variable:
     """x0 ** x1; the exponent may be a Variable, too. Source: step 22 of the book."""
-    return Pow()(x0, x1)
+    return Pow().apply(x0, x1)
 
 
 def rpow(x0: Operand, x1: Operand) -> Variable:
@@ -224,7 +224,7 @@ class Square(Unary):
 @straight(Square)
 def square(x: Operand) -> Variable:
     """x ** 2. Source: step 9 of the book."""
-    return Square()(x)
+    return Square().apply(x)
 
 
 class Exp(Unary):
@@ -243,7 +243,7 @@ class Exp(Unary):
 @straight(Exp)
 def exp(x: Operand) -> Variable:
     """e ** x. Source: step 9 of the book."""
-    return Exp()(x)
+    return Exp().apply(x)
 
 
 class Log(Unary):
@@ -262,7 +262,7 @@ class Log(Unary):
 @straight(Log)
 def log(x: Operand) -> Variable:
     """The natural logarithm of x."""
-    return Log()(x)
+    return Log().apply(x)
 
 
 class Sqrt(Unary):
@@ -281,7 +281,7 @@ class Sqrt(Unary):
 @straight(Sqrt)
 def sqrt(x: Operand) -> Variable:
     """The square root of x."""
-    return Sqrt()(x)
+    return Sqrt().apply(x)
 
 
 class Abs(Unary):
@@ -300,7 +300,7 @@ class Abs(Unary):
 @straight(Abs)
 def abs(x: Operand) -> Variable:
     """|x|; its gradient at 0 is 0."""
-    return Abs()(x)
+    return Abs().apply(x)
 
 
 class Sin(Unary):
@@ -319,7 +319,7 @@ class Sin(Unary):
 @straight(Sin)
 def sin(x: Operand) -> Variable:
     """The sine of x, in radians."""
-    return Sin()(x)
+    return Sin().apply(x)
 
 
 class Cos(Unary):
@@ -338,7 +338,7 @@ class Cos(Unary):
 @straight(Cos)
 def cos(x: Operand) -> Variable:
     """The cosine of x, in radians."""
-    return Cos()(x)
+    return Cos().apply(x)
 
 
 class Tan(Unary):
@@ -357,7 +357,7 @@ class Tan(Unary):
 @straight(Tan)
 def tan(x: Operand) -> Variable:
     """The tangent of x, in radians."""
-    return Tan()(x)
+    return Tan().apply(x)
 
 
 class Tanh(Unary):
@@ -376,7 +376,7 @@ class Tanh(Unary):
 @straight(Tanh)
 def tanh(x: Operand) -> Variable:
     """The hyperbolic tangent of x."""
-    return Tanh()(x)
+    return Tanh().apply(x)
 
 
 class Sigmoid(Unary):
@@ -401,7 +401,7 @@ class Sigmoid(Unary):
 @straight(Sigmoid)
 def sigmoid(x: Operand) -> Variable:
     """1 / (1 + e ** -x)."""
-    return Sigmoid()(x)
+    return Sigmoid().apply(x)
 
 
 class ReLU(Unary):
@@ -421,7 +421,7 @@ class ReLU(Unary):
 @straight(ReLU)
 def relu(x: Operand) -> Variable:
     """max(x, 0); its gradient at 0 is 0."""
-    return ReLU()(x)
+    return ReLU().apply(x)
 
 
 class LeakyReLU(Unary):
@@ -483,7 +483,7 @@ class Maximum(Choice):
 @straight(Maximum)
 def maximum(x0: Operand, x1: Operand) -> Variable:
     """The larger of x0 and x1; where they are equal, each has half of the gradient."""
-    return Maximum()(x0, x1)
+    return Maximum().apply(x0, x1)
 
 
 class Minimum(Choice):
@@ -507,7 +507,7 @@ class Minimum(Choice):
 @straight(Minimum)
 def minimum(x0: Operand, x1: Operand) -> Variable:
     """The smaller of x0 and x1; where they are equal, each has half of the gradient."""
-    return Minimum()(x0, x1)
+    return Minimum().apply(x0, x1)
 
 
 class Clip(Unary):
