@@ -38,6 +38,8 @@ OF_ONE: dict[str, Operation] = {
     "neg": lambda x: -x,
     "sigmoid": ad.sigmoid,
     "relu": ad.relu,
+    "leaky_relu": ad.leaky_relu,
+    "log_softmax": lambda x: ad.log_softmax(x, -1) if np.ndim(x.data) else -x,
 }
 NUMBERS = [3, -2, 0, 2.0, 0.0, -0.0, 0.3, True, 128, 129, 10**6]
 SHAPES = [(), (1,), (3, 3), (200,)]  # the last has gradients that are written to in place

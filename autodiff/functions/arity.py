@@ -24,7 +24,7 @@ from autodiff.config import settings
 from autodiff.functions.per_input import PerInput, pickers
 from autodiff.gradients import Gradient, Pass, Source
 from autodiff.graph import NUMBERS, Function, output_of
-from autodiff.variable import Variable, spec_of, unchecked
+from autodiff.variable import Operand, Variable, spec_of, unchecked
 
 _new = object.__new__
 _make = ref.__new__
@@ -61,6 +61,16 @@ class Unary(Function):
 
     def __init_subclass__(cls) -> None:
         cls.turn_over = _with_code_of_its_own(cls.turn_over)  # type: ignore[method-assign]
+
+    def apply(self, x: Operand) -> Any:  # type: ignore[override]
+        """One with an axis or the like of its own is made before its result, but asks no more."""
+        if settings().straight is None or not isinstance(x, Variable):
+            return self.apply_any(x)
+        if (x._spec or spec_of(x)) is None or x._source is None:
+            return self.apply_any(x)
+        (y,) = self.results((x._array,))
+        kept = self.select((x._source,), (x._array, y))
+        return self.recorded(x._source, x.generation, kept, None, y)
 
     def turn_over(self, gy: Gradient, run: Pass) -> tuple[Source | None, Gradient]:
         source = self._sources
