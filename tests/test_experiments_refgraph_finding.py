@@ -120,6 +120,38 @@ def test_the_engine_is_told_in_the_words_of_the_book() -> None:
     assert ".grad" in {e.label for e in refgraph.of(x).edges}
 
 
+def test_a_function_that_is_itself_a_weak_reference_has_it_drawn_as_its_own() -> None:
+    def outputs(mode: str) -> list[tuple[str, str, bool, str]]:
+        with using_mode(mode):
+            y = square(Variable(np.ones(3)))
+        edges = [e for e in refgraph.of(y).edges if e.label == ".outputs[0]"]
+        return [(e.source, e.target, e.weak, e.place) for e in edges]
+
+    for mode in ("step17", "lean"):
+        (edge,) = outputs(mode)
+        assert edge == ("Square 1", "Variable 1", True, "a weak reference by itself")
+    (edge,) = outputs("step16")  # a strong one beside it is what counts
+    assert edge == ("Square 1", "Variable 1", False, "._links")
+
+
+def test_a_readers_own_kind_of_weak_reference_is_but_a_reference() -> None:
+    class Keyed(weakref.ref):  # type: ignore[type-arg]
+        __slots__ = ("key",)
+
+    class Holder:
+        def __init__(self, held: Any) -> None:
+            self.link = Keyed(held)
+            self.link.key = "k"
+
+    class Held:
+        pass
+
+    held = Held()
+    graph = refgraph.of(Holder(held), held)
+    assert [(e.label, e.weak) for e in graph.edges if e.source == "Holder 1"] == [(".link", True)]
+    assert not any(node.type == "Keyed" for node in graph.nodes)
+
+
 def test_the_words_of_the_book_are_the_engines() -> None:
     """Each property that a label speaks of gives what is in the slot."""
     with using_mode("step16"):
