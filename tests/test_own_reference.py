@@ -125,6 +125,7 @@ def test_one_that_was_made_and_not_applied_leaves_nothing() -> None:
     assert Square().outputs == ()
 
 
+@pytest.mark.usefixtures("in_lean")
 def test_one_output_it_is_and_several_have_links_of_their_own() -> None:
     y0, y1 = Halves(1)(Variable(np.arange(3.0)))
     function = y0.creator
