@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
-from autodiff.arrays import SMALL, Array, Spec, as_array, bytes_of, sole
+from autodiff.arrays import SMALL, Array, Spec, bytes_of, sole
 from autodiff.config import Settings, settings
 from autodiff.keeping import Kept
 from autodiff.memory import Link, MemoryMode
@@ -152,7 +152,7 @@ def add_last(table: dict[Any, Gradient], key: Any, gxs: list[Gradient]) -> None:
         _add_in_place(table, key, gxs)
     else:
         total = table[key] + gxs.pop()
-        table[key] = total if type(total) is np.ndarray else as_array(total)
+        table[key] = np.asarray(total) if isinstance(total, np.generic) else total
 
 
 def _add_in_place(table: dict[Any, Gradient], key: Any, gxs: list[Gradient]) -> None:
@@ -184,7 +184,6 @@ def own(container: Any, key: Any) -> Any:
 
 
 Tables: TypeAlias = "list[Any]"  # of dicts: a source to its gradient; or None
-Roots: TypeAlias = "list[tuple[Source, Gradient]]"
 
 
 def add(tables: Tables, source: Source, gxs: list[Gradient]) -> None:
@@ -281,30 +280,40 @@ class Pass:
                 add(self.tables, source, gxs)
 
 
+def _latest(sources: list[Source]) -> int:
+    """The generation of the last of them that was made; -1 for leaves."""
+    latest = -1
+    for source in sources:
+        if source.generation > latest:
+            latest = source.generation
+    return latest
+
+
 def propagate(
-    roots: Roots,
+    ends: list[Source],
+    seeds: list[Gradient],
     mode: MemoryMode,
     create_graph: bool = False,
     watched: frozenset[Source] = frozenset(),
 ) -> tuple[dict[Source, Gradient], list[tuple[Variable, Gradient]]]:
-    """Run the backward pass from the roots, each a source and its gradient; it empties the list.
+    """Run the backward pass from the ends of a graph, a seed for each; it empties both lists.
 
     It is run under the settings of `settings_within`.
 
     Returns the gradients that no Function took (of leaves, and of what is watched), by source, and
     those that the mode retains, with their Variables.
     """
-    ends = [source for source, _ in roots]
-    generation = max([source.generation for source in ends], default=-1)
+    generation = _latest(ends)
     run = Pass(generation, mode, create_graph, watched)
-    while roots:
-        add(run.tables, ends[len(roots) - 1], [roots.pop()[1]])
+    while seeds:
+        add(run.tables, ends[len(seeds) - 1], seeds)
     if not run.release:  # what nobody else holds goes when its rule has run
-        ends = []
+        ends.clear()
     run.sweep(generation)
     if run.outlived:
         for function in map(function_of, ends):
             if function is not None and run.outlived != [*function.outputs]:
                 function.outlived = run.outlived  # for unchain_backward, which finds no graph now
+    ends.clear()
     found = run.tables[-1]
     return {**found, **run.seen} if run.seen else found, run.retained

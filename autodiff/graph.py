@@ -61,6 +61,7 @@ from autodiff.variable import (
     as_constant,
     as_variable,
     source_of,
+    spec_of,
     unchecked,
 )
 
@@ -227,9 +228,7 @@ class Function(weakref.ref):  # type: ignore[type-arg]
             _fingerprints[self] = self._fingerprint()
         return outputs
 
-    def held(self, sources: tuple[Source | None, ...]) -> Any:
-        """Its sources, as `_sources` has them."""
-        return alone(sources)
+    held = staticmethod(alone)  # its sources, as `_sources` has them
 
     def more(
         self,
@@ -510,14 +509,17 @@ class Function(weakref.ref):  # type: ignore[type-arg]
                 f"{type(self).__name__}.backward returned {len(gxs)} gradients for "
                 f"{len(sources)} inputs"
             )
-        more, alike = self._more, (gys[0].shape, gys[0].dtype)
+        more, gy = self._more, gys[0]
+        alike = (create_graph and (gy._spec or spec_of(gy))) or (gy.shape, gy.dtype)
         for i, source in enumerate(sources):
             if source is None:
                 gxs[i] = None
             elif gxs[i] is not None and type(gxs[i]) is not Scattered:
                 spec: Any = alike if more is None or more.specs is None else more.specs[0][i]
                 gxs[i] = self.fitted(gxs[i], i, spec, create_graph)
-        return alone(gxs)
+        return self.for_sources(gxs)
+
+    for_sources = staticmethod(alone)  # of the gradients of all inputs, those that `_sources` fits
 
     def _with_arrays(self, kept: Kept, gys: list[Gradient], create_graph: bool) -> Any:
         """What the rule makes of the gradients, the arrays that it reads being here meanwhile."""
@@ -534,6 +536,8 @@ class Function(weakref.ref):  # type: ignore[type-arg]
         """What the rule makes of Variables, what it reads being Variables, too."""
         if self.saves is None:
             raise RuntimeError(f"{type(self).__name__} {_CANNOT_DIFFERENTIATE}")
+        if not self.saves:
+            return self.backward(*gys)
         with _one_at_a_time:
             kept = self.kept
             variables = tuple(map(self._as_variable, self.saves, several(kept)))
@@ -547,24 +551,27 @@ class Function(weakref.ref):  # type: ignore[type-arg]
         """What is kept from a position, as part of the graph; a number as it is."""
         if not isinstance(array, np.ndarray):
             return array
-        sources = self._by_input()
-        held: Any = None
-        if position < len(sources):
-            source = sources[position]
-            if self._more is not None and self._more.inputs is not None:
-                held = self._more.inputs[position]
-        else:
-            links = self.outputs
-            output = position - len(sources)
-            held = links[output]()
-            source = self if len(links) == 1 else Output(self, output)
+        sources, inputs = self._by_input(), None if self._more is None else self._more.inputs
+        if position >= len(sources):
+            return self._output_as_variable(position - len(sources), array)
+        held = None if inputs is None else inputs[position]
         if isinstance(held, Variable) and held.data is array:
             return held
-        return unchecked(array, source, requires_grad=source is not None)
+        source = sources[position]
+        return unchecked(array, source, source is not None)
+
+    def _output_as_variable(self, i: int, array: Any) -> Variable:
+        """Output i: itself, where somebody holds it and it still has that array."""
+        held = self.outputs[i]()
+        if held is not None and held.data is array:
+            return held
+        return unchecked(array, Output(self, i) if type(self._links) is tuple else self)
 
     def fitted(self, gx: Any, i: int, spec: Spec, create_graph: bool) -> Gradient:
         """A gradient as input i needs it: summed back where it was broadcast, in its dtype."""
         if create_graph:
+            if type(gx) is Variable and gx._spec is spec:
+                return gx
             gx = as_constant(gx)
         elif type(gx) is not np.ndarray:
             gx = gx.data if isinstance(gx, Variable) else np.asarray(gx)

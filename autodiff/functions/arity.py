@@ -202,8 +202,7 @@ class Binary(PerInput):
             table[other] = gx1
         return None, None
 
-    def input_gradients(self, gys: list[Gradient], create_graph: bool) -> Any:
-        gxs = super().input_gradients(gys, create_graph)
+    def for_sources(self, gxs: list[Gradient | None]) -> Any:
         return gxs if self.wants == 2 else gxs[self.wants]
 
 
