@@ -284,22 +284,22 @@ class Variable:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        shape: tuple[int, ...] = self.data.shape
+        shape: tuple[int, ...] = self._array.shape
         return shape
 
     @property
     def ndim(self) -> int:
-        ndim: int = self.data.ndim
+        ndim: int = self._array.ndim
         return ndim
 
     @property
     def size(self) -> int:
-        size: int = self.data.size
+        size: int = self._array.size
         return size
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        dtype: np.dtype[Any] = self.data.dtype
+        dtype: np.dtype[Any] = self._array.dtype
         return dtype
 
     def __len__(self) -> int:
