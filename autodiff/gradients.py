@@ -272,12 +272,17 @@ class Pass:
     def distribute(self) -> None:
         """Add the gradients that are left to what waits for the inputs of their Function."""
         (sources, gxs), self.left = self.left, None
+        tables = self.tables
         gxs.reverse()
         for source in sources:
             if source is None or gxs[-1] is None:
                 gxs.pop()
-            else:
-                add(self.tables, source, gxs)
+                continue
+            table = tables[source.generation]
+            if table is None or source in table or type(gxs[-1]) is Scattered:
+                add(tables, source, gxs)
+            else:  # the first, as of a leaf nearly always
+                table[source] = gxs.pop()
 
 
 def _latest(sources: list[Source]) -> int:

@@ -385,6 +385,7 @@ MISUSES = [
     (lambda: ad.exp([1.0]), TypeError, "Exp takes.*not list"),
     (lambda: ad.where([True, False], V2, V2), TypeError, "Where takes.*not list"),
     (lambda: ad.softmax_cross_entropy(SCORES, [0]), TypeError, "not list"),
+    (lambda: ad.softmax_cross_entropy([[1.0, 2.0]], np.array([0])), TypeError, "x is.*not list"),
     (lambda: V2 + np.array([1, None]), TypeError, "object.*garbage collector"),
     (lambda: V2.astype(complex), TypeError, "complex128"),
     (lambda: V2 + Variable(None), ValueError, "Add.*without data"),

@@ -90,9 +90,10 @@ class CrossEntropy(Fitting, PerInput):
 
     def apply(self, x: Operand, t: Operand, logs: Variable) -> Any:  # type: ignore[override]
         recording = settings().straight
-        if recording is None or not (isinstance(x, Variable) and x.requires_grad):
+        if recording is None or not (isinstance(x, Variable) and x._wanted):
             return self.apply_any(x, t, logs)
-        arrays, sources = (x._array, t, logs._array), (source_of(x), None, source_of(logs))
+        of_x, of_logs = x._source or source_of(x), logs._source or source_of(logs)
+        arrays, sources = (x._array, t, logs._array), (of_x, None, of_logs)
         results = self.results(arrays)
         more = None
         if not self.fits(results[0], *arrays):
@@ -105,7 +106,7 @@ class CrossEntropy(Fitting, PerInput):
             raise IndexError("a negative class")
         at_classes = logs[np.arange(len(t)), t]
         y = np.add.reduce(at_classes, dtype=np.float64) / -len(t)
-        return logs.dtype.type(y)
+        return np.asarray(y, logs.dtype)
 
     def explain(self, error: Exception, arrays: Sequence[Any]) -> None:
         if isinstance(error, IndexError):
@@ -142,9 +143,9 @@ def softmax_cross_entropy(x: Operand, t: Operand) -> Variable:
     Raises ValueError for other shapes, and for a class that there is not.
     Source: step 47 of the book.
     """
-    scores: Any = x._array if isinstance(x, Variable) else x
+    scores = real_array(x._array if isinstance(x, Variable) else x, "x is")
     classes: Any = t._array if isinstance(t, Variable) else t
-    if np.ndim(scores) != 2 or np.shape(classes) != scores.shape[:1]:
+    if scores.ndim != 2 or np.shape(classes) != scores.shape[:1]:
         raise ValueError("x has a row of scores for each example, (n, classes), and t is (n,)")
     classes = real_array(classes, "t is")
     if classes.dtype.kind not in "iu":

@@ -172,9 +172,9 @@ class Linear(Fitting, PerInput):
         """
         if settings().straight is None:
             return None
-        if not (isinstance(W, Variable) and W.requires_grad):
+        if not (isinstance(W, Variable) and W._wanted):
             return None
-        if not (isinstance(b, Variable) and b.requires_grad):
+        if not (isinstance(b, Variable) and b._wanted):
             return None
         rows, weights, bias = x._array if isinstance(x, Variable) else x, W._array, b._array
         if not (
@@ -191,7 +191,7 @@ class Linear(Fitting, PerInput):
         generation = of_W.generation
         if generation < of_b.generation:
             generation = of_b.generation
-        if isinstance(x, Variable) and x.requires_grad:
+        if isinstance(x, Variable) and x._wanted:
             of_x = x._source or source_of(x)
             if generation < of_x.generation:
                 generation = of_x.generation
