@@ -244,18 +244,18 @@ class Variable:
 
     def _root(self) -> Source:
         """Where a backward pass from here starts."""
-        source = source_of(self)
+        source = self._source or source_of(self)
         if isinstance(source, Leaf) and source.untracked:
             raise RuntimeError(
                 "backward of a result that has no graph: it was computed under no_grad "
                 "(enable_backprop=False)"
             )
-        if not self.requires_grad:
+        if not self._wanted:
             raise RuntimeError(
                 "backward of a Variable that wants no gradient (requires_grad=False), or whose "
                 "inputs all want none"
             )
-        if self.data is None:
+        if self._array is None:
             raise RuntimeError("backward of a Variable without data")
         return source
 
@@ -443,7 +443,8 @@ def spec_of(variable: Variable) -> Spec | None:
     """
     array = variable._array
     if variable._wanted:
-        source_of(variable)
+        if not variable._source:
+            source_of(variable)
     elif variable._source is not None:
         return None
     if type(array) is np.ndarray and array.dtype.kind == "f" and array.dtype.isnative:

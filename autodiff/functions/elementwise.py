@@ -179,6 +179,8 @@ class Pow(Binary):
             return doubled(gy * x0)
         else:
             slope = x0 ** (x1 - 1 if x1 else 1)
+        if type(slope) is not np.ndarray:  # a Variable or a number: no memory to save
+            return gy * slope * x1
         return times(times(slope, gy) if slope.dtype == gy.dtype else gy * slope, x1)
 
     def grad1(self, gy: Any) -> Any:
