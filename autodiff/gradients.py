@@ -279,9 +279,11 @@ class Pass:
                 gxs.pop()
                 continue
             table = tables[source.generation]
-            if table is None or source in table or type(gxs[-1]) is Scattered:
-                add(tables, source, gxs)
-            else:  # the first, as of a leaf nearly always
+            if table is None:
+                table = tables[source.generation] = {}
+            if source in table or type(gxs[-1]) is Scattered:
+                add_last(table, source, gxs)
+            else:
                 table[source] = gxs.pop()
 
 

@@ -69,6 +69,13 @@ class MatMul(Fitting, PerInput):
         gx = np.matmul(_turned(x0, -1), _as_matrix(gy, x0.ndim == 1, is_column))
         return np.squeeze(gx, -1) if is_column else gx
 
+    def backward(self, gy: Any) -> Any:
+        of_x0, of_x1 = self._sources
+        return [
+            None if of_x0 is None else self.grad0(gy),
+            None if of_x1 is None else self.grad1(gy),
+        ]
+
     def fits(self, y: Array, *xs: Any) -> bool:
         x0, x1 = xs
         return x0.ndim <= 2 >= x1.ndim and x0.dtype is x1.dtype
