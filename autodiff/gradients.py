@@ -205,6 +205,7 @@ class Pass:
     __slots__ = (
         "create_graph",
         "debug",
+        "is_differentiated",
         "is_plain",
         "left",
         "outlived",
@@ -224,7 +225,9 @@ class Pass:
         self.create_graph, self.watched = create_graph, watched
         self.debug = settings().debug
         self.retain, self.release = mode.retain_grad, not mode.retain_graph
-        self.is_plain = not (create_graph or watched or self.debug or self.retain)
+        asks_more = bool(watched or self.debug or self.retain)
+        self.is_plain = not (create_graph or asks_more)
+        self.is_differentiated = create_graph and not asks_more
         self.seen: dict[Source, Gradient] = {}
         self.retained: list[tuple[Variable, Gradient]] = []
         self.outlived: list[Link] = []

@@ -540,32 +540,31 @@ class Function(weakref.ref):  # type: ignore[type-arg]
             return self.backward(*gys)
         with _one_at_a_time:
             kept = self.kept
-            variables = tuple(map(self._as_variable, self.saves, several(kept)))
             try:
-                self.kept = alone(variables)
+                self.kept = self.as_variables(gys)
                 return self.backward(*gys)
             finally:
                 self.kept = kept
+
+    def as_variables(self, gys: list[Gradient]) -> Any:
+        """What is kept, as parts of the graph."""
+        return alone(tuple(map(self._as_variable, self.saves or (), several(self.kept))))
 
     def _as_variable(self, position: int, array: Any) -> Any:
         """What is kept from a position, as part of the graph; a number as it is."""
         if not isinstance(array, np.ndarray):
             return array
         sources, inputs = self._by_input(), None if self._more is None else self._more.inputs
-        if position >= len(sources):
-            return self._output_as_variable(position - len(sources), array)
-        held = None if inputs is None else inputs[position]
+        source: Source | None = self
+        if position < len(sources):
+            held, source = inputs and inputs[position], sources[position]
+        else:
+            held = self.outputs[i := position - len(sources)]()
+            if type(self._links) is tuple:
+                source = Output(self, i)
         if isinstance(held, Variable) and held.data is array:
-            return held
-        source = sources[position]
+            return held  # the Variable itself, as in the book, where a mode or somebody has it
         return unchecked(array, source, source is not None)
-
-    def _output_as_variable(self, i: int, array: Any) -> Variable:
-        """Output i: itself, where somebody holds it and it still has that array."""
-        held = self.outputs[i]()
-        if held is not None and held.data is array:
-            return held
-        return unchecked(array, Output(self, i) if type(self._links) is tuple else self)
 
     def fitted(self, gx: Any, i: int, spec: Spec, create_graph: bool) -> Gradient:
         """A gradient as input i needs it: summed back where it was broadcast, in its dtype."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -13,7 +13,10 @@ import pytest
 
 import autodiff as ad
 from autodiff import Function, Variable, using_config
-from autodiff.functions.arity import WHOLE
+from autodiff.arrays import gradient_dtype
+from autodiff.functions.arity import WHOLE, Binary, Unary
+from autodiff.held import several
+from autodiff.variable import spec_of
 
 pytestmark = pytest.mark.usefixtures("in_lean")
 
@@ -109,6 +112,55 @@ def test_of_one_operand_it_gives_what_the_long_way_gives(
     straight = found(operation, data(shape, dtype))
     with using_config("debug", True):
         assert found(operation, data(shape, dtype)) == straight
+
+
+def differentiated(operation: Operation, *operands: Any) -> list[Any]:
+    """The first and second gradients of two operations in a row, the second of the first."""
+    leaves = [x for x in operands if isinstance(x, Variable)]
+    y = operation(operation(*operands), *operands[1:])
+    first = ad.grad(y, leaves, create_graph=True)
+    wanted = [gx for gx in first if gx.requires_grad]
+    second = ad.grad(wanted, leaves) if wanted else ()
+    return [(gx.generation, bits(gx.data)) for gx in first] + [
+        None if gx is None else bits(gx) for gx in second
+    ]
+
+
+def assert_noted_rightly(y: Variable) -> None:
+    """What its rule reads, as Variables, has no other shape and dtype than are noted of it."""
+    gy = Variable(np.ones(y.shape, gradient_dtype(y.dtype)))
+    assert spec_of(gy) and y.creator
+    variables = several(y.creator.as_variables([gy])) if y.creator.saves else ()
+    for v in variables:
+        assert not isinstance(v, Variable) or v._spec in (None, (v.shape, v.dtype))
+
+
+@contextmanager
+def with_questions() -> Iterator[None]:
+    """Rules are differentiated as those of any Function are."""
+    with using_config("debug", True), ExitStack() as stack:
+        for kind in (Unary, Binary):
+            stack.enter_context(patch.object(kind, "as_variables", Function.as_variables))
+        yield
+
+
+@np.errstate(all="ignore")
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i8"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("operation", [*OF_TWO.values(), *OF_ONE.values()], ids=[*OF_TWO, *OF_ONE])
+def test_rules_are_differentiated_again_as_on_the_long_way(
+    operation: Operation, shape: tuple[int, ...], dtype: str
+) -> None:
+    x = np.asarray(data(shape, dtype) + 1)
+    arrays = x + 1, np.asarray(2.0), np.asarray(3), np.asarray(0.3, "f4"), np.full(shape, 2.0)
+    variables = [Variable(np.asarray(array)) for array in arrays]
+    numbers = [n for n in NUMBERS if n >= 0 or dtype != "i8"]  # no whole power of a whole number
+    of_two = operation in OF_TWO.values()
+    for others in [(x,) for x in (*variables, *arrays, *numbers)] if of_two else [()]:
+        again = differentiated(operation, Variable(x), *others)
+        assert_noted_rightly(operation(Variable(x), *others))
+        with with_questions():
+            assert differentiated(operation, Variable(x), *others) == again
 
 
 def test_operands_alike_and_numbers_go_straight_and_all_else_the_long_way() -> None:
