@@ -261,7 +261,7 @@ def test_resident_peaks_are_the_arrays_that_there_are() -> None:
         "from experiments.bench.weighing import resident_peaks\n"
         "from experiments.bench.problems import ARRAYS\n"
         "np.tanh(np.ones(10))\n"
-        "print(*resident_peaks(arrays([np.full(500_000, 0.5)], ARRAYS)).values())\n"
+        "print(*resident_peaks(arrays([np.full(1_000_000, 0.5)], ARRAYS)).values())\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -270,7 +270,7 @@ def test_resident_peaks_are_the_arrays_that_there_are() -> None:
         text=True,
         check=True,
     )
-    assert [int(n) / 4_000_000 for n in done.stdout.split()] == pytest.approx([14, 15], abs=0.2)
+    assert [int(n) / 8_000_000 for n in done.stdout.split()] == pytest.approx([14, 15], abs=0.2)
 
 
 def test_the_graph_s_weight_is_what_one_more_operation_takes() -> None:
