@@ -6,8 +6,10 @@ import math
 from sys import getrefcount
 from typing import Any, TypeAlias
 
-import numpy as np
+import numpy
 from numpy.typing import NDArray
+
+from autodiff.quick_numpy import np
 
 Array: TypeAlias = NDArray[Any]
 Spec: TypeAlias = tuple[tuple[int, ...], np.dtype[Any]]  # shape and dtype of a gradient
@@ -23,7 +25,7 @@ def real_array(data: Any, use: str) -> Array:
     if not isinstance(data, np.ndarray):
         hint = "; as_array makes one of a number" if np.isscalar(data) else ""
         raise TypeError(f"{use} an ndarray, not {type(data).__name__}{hint}")
-    if type(data) is not np.ndarray and isinstance(data, (np.ma.MaskedArray, np.matrix)):
+    if type(data) is not np.ndarray and isinstance(data, (numpy.ma.MaskedArray, numpy.matrix)):
         raise TypeError(f"{use} a plain ndarray, not {type(data).__name__}, whose rules differ")
     if data.dtype.kind not in "fiub":
         why = (

@@ -10,12 +10,11 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
-import numpy as np
-
 from autodiff.arrays import SMALL, Array, Spec, bytes_of, sole
 from autodiff.config import Settings, settings
 from autodiff.keeping import Kept
 from autodiff.memory import Link, MemoryMode
+from autodiff.quick_numpy import np
 
 if TYPE_CHECKING:
     from autodiff.graph import Function

@@ -26,8 +26,6 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
-
 from autodiff.arrays import (
     Array,
     Spec,
@@ -54,6 +52,7 @@ from autodiff.gradients import (
 from autodiff.held import More, alone, picker, several, specs_of
 from autodiff.keeping import Kept
 from autodiff.memory import Link
+from autodiff.quick_numpy import np
 from autodiff.variable import (
     NotKept,
     Operand,

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from autodiff.arrays import (
@@ -33,6 +32,7 @@ from autodiff.gradients import (
     settings_within,
 )
 from autodiff.memory import MemoryMode
+from autodiff.quick_numpy import np
 
 if TYPE_CHECKING:
     from autodiff.graph import Function

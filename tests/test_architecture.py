@@ -29,15 +29,25 @@ pytestmark = pytest.mark.forward  # none of this needs a graph
 
 # Each room, and the rooms that it may import. `autodiff` stands for the public names alone.
 AUTODIFF = {
+    "quick_numpy": set(),
     "memory": set(),
-    "arrays": set(),
+    "arrays": {"quick_numpy"},
     "keeping": {"arrays"},
     "config": {"keeping", "memory"},
-    "gradients": {"arrays", "config", "keeping", "memory"},
-    "variable": {"arrays", "config", "gradients", "memory"},
+    "gradients": {"arrays", "config", "keeping", "memory", "quick_numpy"},
+    "variable": {"arrays", "config", "gradients", "memory", "quick_numpy"},
     "held": {"arrays", "gradients", "memory"},
-    "graph": {"arrays", "config", "gradients", "held", "keeping", "memory", "variable"},
-    "functions": {"arrays", "config", "gradients", "graph", "held", "variable"},
+    "graph": {
+        "arrays",
+        "config",
+        "gradients",
+        "held",
+        "keeping",
+        "memory",
+        "quick_numpy",
+        "variable",
+    },
+    "functions": {"arrays", "config", "gradients", "graph", "held", "quick_numpy", "variable"},
     "keepers": {
         "arrays",
         "config",

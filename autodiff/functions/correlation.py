@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from autodiff.arrays import Array
 from autodiff.functions.per_input import PerInput
 from autodiff.functions.sliding import Pair, pair
 from autodiff.graph import NUMBERS
+from autodiff.quick_numpy import np
 from autodiff.variable import Operand, Variable
 
 __all__ = ["correlate"]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from autodiff.arrays import doubled, taken_from, times
@@ -18,6 +17,7 @@ from autodiff.functions.arity import Binary, Unary, straight
 from autodiff.functions.numpy_protocol import implements
 from autodiff.functions.per_input import PerInput
 from autodiff.graph import NUMBERS, Function
+from autodiff.quick_numpy import np
 from autodiff.variable import Operand, Variable
 
 __all__ = [

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from autodiff.arrays import Array, real_array, turned
 from autodiff.config import settings
 from autodiff.functions.arity import Unary
 from autodiff.functions.fitting import Fitting
 from autodiff.functions.per_input import PerInput
+from autodiff.quick_numpy import np
 from autodiff.variable import Operand, Variable, source_of
 
 __all__ = ["log_softmax", "mean_squared_error", "softmax", "softmax_cross_entropy"]

@@ -10,8 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-import numpy as np
-
+from autodiff.quick_numpy import np
 from autodiff.variable import Variable
 
 F = TypeVar("F", bound=Callable[..., Any])

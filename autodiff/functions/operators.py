@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from autodiff.functions import elementwise, products, reductions, shapes
+from autodiff.quick_numpy import np
 from autodiff.variable import Variable
 
 

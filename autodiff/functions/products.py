@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from autodiff.arrays import Array, sum_to_shape
@@ -15,6 +14,7 @@ from autodiff.functions.elementwise import mul
 from autodiff.functions.fitting import Fitting
 from autodiff.functions.numpy_protocol import implements
 from autodiff.functions.per_input import PerInput
+from autodiff.quick_numpy import np
 from autodiff.variable import Operand, Variable, source_of, spec_of
 
 __all__ = ["dot", "linear", "matmul", "rmatmul", "tensordot"]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from autodiff.arrays import gradient_dtype, turned
 from autodiff.functions.numpy_protocol import implements
 from autodiff.graph import Function
+from autodiff.quick_numpy import np
 from autodiff.variable import Operand, Variable
 
 __all__ = ["logsumexp", "max", "mean", "min", "standardize", "sum", "var"]

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from types import EllipsisType
 from typing import Any
 
-import numpy as np
-
 from autodiff.arrays import Spec, gradient_spec, sum_to_shape
 from autodiff.functions.numpy_protocol import implements
 from autodiff.gradients import Scattered
 from autodiff.graph import Function
+from autodiff.quick_numpy import np
 from autodiff.variable import Operand, Variable, as_variable
 
 __all__ = [

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from autodiff.graph import Function
+from autodiff.quick_numpy import np
 from autodiff.variable import Operand, Variable
 
 __all__ = ["overlay", "windows"]
