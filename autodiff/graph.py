@@ -21,7 +21,6 @@ from __future__ import annotations
 import copyreg
 import threading
 import weakref
-import zlib
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -53,6 +52,7 @@ from autodiff.held import More, alone, picker, several, specs_of
 from autodiff.keeping import Kept
 from autodiff.memory import Link
 from autodiff.quick_numpy import np
+from autodiff.unchanged import check, note
 from autodiff.variable import (
     NotKept,
     Operand,
@@ -224,7 +224,7 @@ class Function(weakref.ref):  # type: ignore[type-arg]
             outputs = [unchecked(y, Output(self, i)) for i, y in enumerate(results)]
             self._links = tuple(map(recording.link, outputs))
         if recording.debug:
-            _fingerprints[self] = self._fingerprint()
+            note(self, several(self._arrays()))
         return outputs
 
     held = staticmethod(alone)  # its sources, as `_sources` has them
@@ -462,7 +462,7 @@ class Function(weakref.ref):  # type: ignore[type-arg]
         if run.watched:
             run.seen |= self.among(run.watched, gys)
         if run.debug:
-            self.check_unchanged()
+            check(self, several(self._arrays()))
         gxs = self.input_gradients(gys, run.create_graph)
         if run.retain:
             run.retained += [(output, own(gys, i)) for i, output in self.live_outputs()]
@@ -587,23 +587,7 @@ class Function(weakref.ref):  # type: ignore[type-arg]
                 ) from None
         return gx if gx.dtype == dtype else gx.astype(dtype)
 
-    # In debug mode --------------------------------------------------------------------------------
 
-    def _fingerprint(self) -> list[int]:
-        """A checksum of each array that was kept."""
-        arrays = [x for x in several(self._arrays()) if x is not None]
-        return [zlib.crc32(np.ascontiguousarray(x).data) for x in arrays]
-
-    def check_unchanged(self) -> None:
-        """Raise RuntimeError where a kept array was changed in place since the forward."""
-        if _fingerprints.get(self, fresh := self._fingerprint()) != fresh:
-            raise RuntimeError(
-                f"an array that {type(self).__name__} kept for backward was changed in place after "
-                "its forward, so its gradient would be wrong: make a new array instead"
-            )
-
-
-_fingerprints: weakref.WeakKeyDictionary[Function, list[int]] = weakref.WeakKeyDictionary()
 _one_at_a_time = threading.RLock()  # while a rule runs, `kept` may be what it is not elsewhere
 _CANNOT_DIFFERENTIATE = (
     "keeps its inputs because it declares no `saves`, and so its gradient cannot be differentiated "

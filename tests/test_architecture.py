@@ -37,6 +37,7 @@ AUTODIFF = {
     "gradients": {"arrays", "config", "keeping", "memory", "quick_numpy"},
     "variable": {"arrays", "config", "gradients", "memory", "quick_numpy"},
     "held": {"arrays", "gradients", "memory"},
+    "unchanged": set(),
     "graph": {
         "arrays",
         "config",
@@ -45,6 +46,7 @@ AUTODIFF = {
         "keeping",
         "memory",
         "quick_numpy",
+        "unchanged",
         "variable",
     },
     "functions": {"arrays", "config", "gradients", "graph", "held", "quick_numpy", "variable"},
