@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from sys import getrefcount
 from typing import Any, TypeAlias
 
@@ -47,6 +48,57 @@ def gradient_spec(x: Any) -> Spec:
     """Shape and dtype of the gradient of an array or a number."""
     array = x if isinstance(x, np.ndarray) else np.asarray(x)
     return array.shape, gradient_dtype(array.dtype)
+
+
+def _ufuncs_keep_arrays() -> bool:
+    try:
+        return isinstance(np.negative(np.ones(()), out=...), np.ndarray)
+    except TypeError:
+        return False
+
+
+UFUNCS_KEEP_ARRAYS = _ufuncs_keep_arrays()  # with out=..., also those of no dimensions
+
+
+def _whole_numbers(dtype: Any) -> dict[Any, Array]:
+    """Whole numbers as arrays of no dimensions; but not 0, which equals -0.0."""
+    found = {number: np.array(number, dtype) for number in range(-128, 129) if number}
+    for array in found.values():
+        array.setflags(write=False)
+    return found
+
+
+# NumPy takes an array in half the time of a number, of which it has to make one: a tenth of
+# Goldstein-Price. In a dict for each dtype that has them; the first is for all others.
+WITH_NUMBERS = {np.dtype("float32"): 1, np.dtype("float64"): 2}
+WHOLE_NUMBERS = ({}, *map(_whole_numbers, WITH_NUMBERS))
+
+
+class Form:
+    """What arrays of floats have in common that are alike in shape and dtype, which share it.
+
+    So `is` tells whether two are alike, and what depends on it is found out once.
+    is_small: NumPy makes a new array faster than it writes to a given one.
+    numbers: which of WHOLE_NUMBERS are of this dtype.
+    """
+
+    __slots__ = ("dtype", "is_scalar", "is_small", "numbers", "shape")
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.shape, self.dtype = shape, dtype
+        self.is_scalar = not shape
+        self.is_small = math.prod(shape) <= SMALL
+        self.numbers = WITH_NUMBERS.get(dtype, 0)
+
+    @property
+    def spec(self) -> Spec:
+        return self.shape, self.dtype
+
+
+@lru_cache(maxsize=1024)
+def shared_form(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Form:
+    """The one Form of arrays of this shape and dtype."""
+    return Form(shape, dtype)
 
 
 def bytes_of(spec: Spec) -> int:
@@ -103,6 +155,11 @@ def doubled(gx: Any) -> Any:
     if gx.size > SMALL:
         gx += gx
         return gx
+    return twice(gx)
+
+
+def twice(gx: Array) -> Any:
+    """Twice an array, as a new one."""
     return gx + gx
 
 

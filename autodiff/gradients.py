@@ -6,6 +6,8 @@ never counted twice, and an exception leaves none half added.
 
 from __future__ import annotations
 
+import sys
+import sysconfig
 import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
@@ -19,6 +21,12 @@ from autodiff.quick_numpy import np
 if TYPE_CHECKING:
     from autodiff.graph import Function
     from autodiff.variable import Variable
+
+# What the interpreter counts for a Function in its turn_over, called by sweep, if nobody else holds
+# it: it dies then on the way back, with all that it holds, and need not be released. 0, so that
+# every one is, where it may count otherwise: from Python 3.14 on, which counts not every name.
+COUNTS_ALL = sys.version_info < (3, 14) and not sysconfig.get_config_var("Py_GIL_DISABLED")
+ALONE = 3 if COUNTS_ALL else 0
 
 Gradient: TypeAlias = Any  # an ndarray; under create_graph a Variable
 Source: TypeAlias = "Function | Output | Leaf"  # where the gradient of a Variable goes
@@ -198,7 +206,7 @@ class Pass:
 
     tables: of sources and their gradients, by generation; that of leaves is the last, at -1.
     seen: the gradients of what is watched. retained: those that the mode retains, with their
-    Variables. outlived: links to results that somebody holds, the graph behind them being released.
+    Variables. outlived: released Functions whose results somebody holds.
     """
 
     __slots__ = (
@@ -229,7 +237,7 @@ class Pass:
         self.is_differentiated = create_graph and not asks_more
         self.seen: dict[Source, Gradient] = {}
         self.retained: list[tuple[Variable, Gradient]] = []
-        self.outlived: list[Link] = []
+        self.outlived: list[Function] = []
         self.left: Any = None  # sources of a Function that has several, and gradients for them
 
     def sweep(self, generation: int) -> None:
@@ -259,11 +267,14 @@ class Pass:
                     if self.left is not None:
                         self.distribute()
                 elif (below := tables[generation - 1]) is not None:
-                    if source in below:
+                    if source not in below:
+                        below[source] = gy
+                    elif type(gy) is np.ndarray and gy.size <= SMALL:
+                        total = below[source] + gy
+                        below[source] = total if type(total) is np.ndarray else np.asarray(total)
+                    else:
                         gxs, gy = [gy], None
                         add_last(below, source, gxs)
-                    else:
-                        below[source] = gy
                     source = gy = None
                 elif table:
                     tables[generation - 1] = {source: gy}
@@ -289,15 +300,6 @@ class Pass:
                 table[source] = gxs.pop()
 
 
-def _latest(sources: list[Source]) -> int:
-    """The generation of the last of them that was made; -1 for leaves."""
-    latest = -1
-    for source in sources:
-        if source.generation > latest:
-            latest = source.generation
-    return latest
-
-
 def propagate(
     ends: list[Source],
     seeds: list[Gradient],
@@ -312,16 +314,16 @@ def propagate(
     Returns the gradients that no Function took (of leaves, and of what is watched), by source, and
     those that the mode retains, with their Variables.
     """
-    generation = _latest(ends)
+    generation = ends[0].generation if len(ends) == 1 else max([-1, *(y.generation for y in ends)])
     run = Pass(generation, mode, create_graph, watched)
     while seeds:
         add(run.tables, ends[len(seeds) - 1], seeds)
     if not run.release:  # what nobody else holds goes when its rule has run
         ends.clear()
     run.sweep(generation)
-    if run.outlived:
+    if run.outlived and run.outlived != ends:
         for function in map(function_of, ends):
-            if function is not None and run.outlived != [*function.outputs]:
+            if function is not None:
                 function.outlived = run.outlived  # for unchain_backward, which finds no graph now
     ends.clear()
     found = run.tables[-1]

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from autodiff.arrays import (
     Array,
+    Form,
     Spec,
     all_arrays,
     as_array,
@@ -60,7 +61,6 @@ from autodiff.variable import (
     as_constant,
     as_variable,
     source_of,
-    spec_of,
     unchecked,
 )
 
@@ -89,11 +89,12 @@ class Function(weakref.ref):  # type: ignore[type-arg]
     Source: steps 2, 11, 12, 13, 16 and 17 of the book.
     """
 
-    __slots__ = ("generation", "_sources", "kept", "_links", "_more", "__weakref__")
+    __slots__ = ("form", "generation", "_sources", "kept", "_links", "_more", "__weakref__")
 
     saves: ClassVar[tuple[int, ...] | None] = None
     numbers_outputs: ClassVar[bool] = False  # also where there is just one
 
+    form: Form | None  # of all its arrays and gradients; None: nobody knows, or they are not alike
     generation: int
     _sources: Any  # a Source; of several inputs a tuple of them or None; None: released
     kept: Any  # what `saves` names, in that order; one array without a tuple
@@ -221,6 +222,7 @@ class Function(weakref.ref):  # type: ignore[type-arg]
                 self._links = recording.link(outputs[0])
         else:
             self.generation, self._sources, self.kept, self._more = generation, held, kept, more
+            self.form = None
             outputs = [unchecked(y, Output(self, i)) for i, y in enumerate(results)]
             self._links = tuple(map(recording.link, outputs))
         if recording.debug:
@@ -259,12 +261,14 @@ class Function(weakref.ref):  # type: ignore[type-arg]
         kept: Any,
         more: More | None,
         y: Array,
+        form: Form | None = None,
     ) -> Variable:
         """Its one output, this application being in the graph from now on."""
         output: Variable | None = output_of(self)
         assert output is not None  # until it is applied, it holds it
         output._array = y
-        output._grad = output.grad_var = output.name = output._spec = None
+        output._grad = output.grad_var = output.name = None
+        output._form = form
         output._wanted = True
         output._source = self
         output.generation = generation + 1
@@ -273,6 +277,7 @@ class Function(weakref.ref):  # type: ignore[type-arg]
         self.kept = kept
         self._links = None
         self._more = more
+        self.form = form
         return output
 
     def select(self, sources: tuple[Source | None, ...], arrays: tuple[Any, ...]) -> Any:
@@ -398,16 +403,18 @@ class Function(weakref.ref):  # type: ignore[type-arg]
             return NotKept(source)
         return unchecked(as_array(data), source, requires_grad=source is not None)
 
-    def release(self, outlived: list[Link]) -> None:
+    def release(self, outlived: list[Function]) -> None:
         """Let go of the graph before this Function, and of the arrays that were kept.
 
-        Take down which of its outputs are held by somebody.
+        Take it down if one of its outputs is held by somebody.
         """
         if self._more is not None and isinstance(self.kept, Kept):
             self.kept.let_go()
         self._sources = self._more = None
         self.kept = ()
-        outlived += [link for link in self.outputs if link() is not None]
+        own = [output_of(self)] if self._links is None else [link() for link in self.outputs]
+        if any(y is not None for y in own):
+            outlived.append(self)
 
     @property
     def outlived(self) -> Sequence[Link]:
@@ -419,9 +426,14 @@ class Function(weakref.ref):  # type: ignore[type-arg]
         return self.outputs if noted is None else noted
 
     @outlived.setter
-    def outlived(self, results: Sequence[Link]) -> None:
+    def outlived(self, functions: Sequence[Function]) -> None:
         self._more = self._more or More()
-        self._more.outlived = [weakref.ref(y) for link in results if (y := link()) is not None]
+        self._more.outlived = [
+            weakref.ref(y)
+            for function in functions
+            for link in function.outputs
+            if (y := link()) is not None
+        ]
 
     def end_at(self, output: int, leaf: Leaf) -> None:
         """Hand gradients of an output to a Leaf from now on, not to this Function."""
@@ -509,7 +521,7 @@ class Function(weakref.ref):  # type: ignore[type-arg]
                 f"{len(sources)} inputs"
             )
         more, gy = self._more, gys[0]
-        alike = (create_graph and (gy._spec or spec_of(gy))) or (gy.shape, gy.dtype)
+        alike = gy.shape, gy.dtype
         for i, source in enumerate(sources):
             if source is None:
                 gxs[i] = None
@@ -568,8 +580,6 @@ class Function(weakref.ref):  # type: ignore[type-arg]
     def fitted(self, gx: Any, i: int, spec: Spec, create_graph: bool) -> Gradient:
         """A gradient as input i needs it: summed back where it was broadcast, in its dtype."""
         if create_graph:
-            if type(gx) is Variable and gx._spec is spec:
-                return gx
             gx = as_constant(gx)
         elif type(gx) is not np.ndarray:
             gx = gx.data if isinstance(gx, Variable) else np.asarray(gx)
@@ -586,6 +596,13 @@ class Function(weakref.ref):  # type: ignore[type-arg]
                     f"input {i} of shape {shape}"
                 ) from None
         return gx if gx.dtype == dtype else gx.astype(dtype)
+
+    def alike(self, gx: Any, i: int) -> Gradient:
+        """Likewise under create_graph, where all arrays have one form: most have it already."""
+        if type(gx) is Variable and gx._form is self.form:
+            return gx
+        assert self.form is not None
+        return self.fitted(gx, i, self.form.spec, True)
 
 
 _one_at_a_time = threading.RLock()  # while a rule runs, `kept` may be what it is not elsewhere

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from numpy.typing import DTypeLike
 
 from autodiff.arrays import (
     Array,
+    Form,
     Spec,
     as_array,
     bytes_of,
     gradient_dtype,
     gradient_spec,
     real_array,
+    shared_form,
 )
 from autodiff.config import in_force, settings, using_config
 from autodiff.gradients import (
@@ -59,7 +60,7 @@ class Variable:
         "_array",
         "_grad",
         "_source",
-        "_spec",
+        "_form",
         "_wanted",
         "generation",
         "grad_var",
@@ -75,14 +76,14 @@ class Variable:
     name: str | None
     generation: int  # 0 for a leaf, else one more than its creator's (step 16 of the book)
     _source: Source | None  # None: a leaf that no Function has used yet
-    _spec: Spec | None  # what `spec_of` has found
+    _form: Form | None  # what `form_of` has found
     _wanted: bool
 
     def __init__(
         self, data: Array | None, name: str | None = None, requires_grad: bool = True
     ) -> None:
         self._array = None if data is None else real_array(data, "a Variable holds")
-        self._grad = self.grad_var = self._source = self._spec = None
+        self._grad = self.grad_var = self._source = self._form = None
         self.generation = 0
         self.name = name
         self._wanted = requires_grad
@@ -96,7 +97,7 @@ class Variable:
     def data(self, data: Any) -> None:
         array = as_array(data) if isinstance(data, np.generic) else data
         self._array = None if data is None else real_array(array, "a Variable holds")
-        self._spec = None
+        self._form = None
 
     @property
     def requires_grad(self) -> bool:
@@ -106,7 +107,7 @@ class Variable:
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
         self._wanted = wanted
-        self._spec = None
+        self._form = None
 
     @property
     def grad(self) -> Array | None:
@@ -215,7 +216,7 @@ class Variable:
         try:
             given = self._grad if self.grad_var is None else self.grad
             seed = None if given is None else self._as_gradient(given)
-            spec = self._spec or gradient_spec(self._array)
+            spec = gradient_spec(self._array) if self._form is None else self._form.spec
             if isinstance(source, Leaf):
                 self._grad = _ones(spec) if seed is None else seed
                 return
@@ -229,8 +230,10 @@ class Variable:
             owners = []
             leaves: Any = gradients  # nothing else being watched
             for leaf in leaves:
-                if (owner := leaf()) is not None:
-                    owner._check_shape(gradients[leaf])  # before any gradient is added
+                owner = leaf._variable()
+                if owner is not None:
+                    if owner._array.shape != gradients[leaf].shape:
+                        raise owner._other_shape(gradients[leaf])  # before any gradient is added
                     gradients[leaf] = own(gradients, leaf)
                     owners.append((owner, leaf))
             if (result := root()) is not None:
@@ -259,12 +262,11 @@ class Variable:
             raise RuntimeError("backward of a Variable without data")
         return source
 
-    def _check_shape(self, gradient: Gradient) -> None:
-        if self._array.shape != gradient.shape:
-            raise RuntimeError(
-                f"a gradient of shape {gradient.shape} for data of shape {self.data.shape}: data "
-                "was replaced by an array of another shape between forward and backward"
-            )
+    def _other_shape(self, gradient: Gradient) -> RuntimeError:
+        return RuntimeError(
+            f"a gradient of shape {gradient.shape} for data of shape {self.data.shape}: data "
+            "was replaced by an array of another shape between forward and backward"
+        )
 
     def _add_gradient(self, gradient: Gradient) -> None:
         """Add a gradient that nobody else holds."""
@@ -388,12 +390,10 @@ def _leaf(
 
 
 def _ones(spec: Spec) -> Array:
-    shape, dtype = spec
-    if settings().keeper is None:
-        ones = np.empty(shape, dtype)  # half the time of the other way
-    else:
-        ones = in_room(bytes_of(spec), np.empty, shape, dtype)
-    ones.fill(1)
+    """An array of ones, where a backward pass starts."""
+    has_keeper = settings().keeper is not None
+    ones = in_room(bytes_of(spec), np.empty, *spec) if has_keeper else np.empty(*spec)
+    ones.fill(1.0)
     return ones
 
 
@@ -404,7 +404,7 @@ def unchecked(data: Any, source: Source | None, requires_grad: bool = True) -> V
     """A Variable on data that needs no check."""
     variable = _new(Variable)
     variable._array = data
-    variable._grad = variable.grad_var = variable.name = variable._spec = None
+    variable._grad = variable.grad_var = variable.name = variable._form = None
     variable._wanted = requires_grad
     variable._source = source
     variable.generation = 0 if source is None else source.generation + 1
@@ -422,7 +422,7 @@ class NotKept(Variable):
     __slots__ = ()
 
     def __init__(self, source: Source | None) -> None:
-        self._grad = self.grad_var = self.name = self._spec = None
+        self._grad = self.grad_var = self.name = self._form = None
         self._wanted = source is not None
         self._source = source
         self.generation = 0 if source is None else source.generation + 1
@@ -435,10 +435,10 @@ class NotKept(Variable):
         )
 
 
-def spec_of(variable: Variable) -> Spec | None:
-    """Shape and dtype, where the Variable has a plain array of floats.
+def form_of(variable: Variable) -> Form | None:
+    """Its Form, where the Variable has a plain array of floats.
 
-    It is one tuple for all that are alike, so that `is` tells. Such a Variable has a source from
+    Such a Variable has a source from
     then on if it wants a gradient, and only then: an operation need not ask further.
     """
     array = variable._array
@@ -448,14 +448,8 @@ def spec_of(variable: Variable) -> Spec | None:
     elif variable._source is not None:
         return None
     if type(array) is np.ndarray and array.dtype.kind == "f" and array.dtype.isnative:
-        variable._spec = shared_spec(array.shape, array.dtype)
-    return variable._spec
-
-
-@lru_cache(maxsize=1024)
-def shared_spec(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Spec:
-    """The one tuple that all arrays of this shape and dtype share."""
-    return shape, dtype
+        variable._form = shared_form(array.shape, array.dtype)
+    return variable._form
 
 
 def source_of(variable: Variable) -> Source:
@@ -472,6 +466,8 @@ def _backward_mode(
     retain_grad: bool | None, retain_graph: bool | None, create_graph: bool
 ) -> MemoryMode:
     """The mode in force, with what the caller of a backward pass wants otherwise."""
+    if retain_grad is retain_graph is None and not create_graph:
+        return settings().mode
     if create_graph and retain_graph is False:
         raise ValueError(
             "create_graph=True makes a graph out of this one, so this one must stay: "

@@ -13,10 +13,10 @@ import pytest
 
 import autodiff as ad
 from autodiff import Function, Variable, using_config
-from autodiff.arrays import gradient_dtype
-from autodiff.functions.arity import WHOLE, Binary, Unary
+from autodiff.arrays import WHOLE_NUMBERS, WITH_NUMBERS, gradient_dtype, shared_form
+from autodiff.functions.arity import Binary, Unary
 from autodiff.held import several
-from autodiff.variable import spec_of
+from autodiff.variable import form_of
 
 pytestmark = pytest.mark.usefixtures("in_lean")
 
@@ -129,10 +129,10 @@ def differentiated(operation: Operation, *operands: Any) -> list[Any]:
 def assert_noted_rightly(y: Variable) -> None:
     """What its rule reads, as Variables, has no other shape and dtype than are noted of it."""
     gy = Variable(np.ones(y.shape, gradient_dtype(y.dtype)))
-    assert spec_of(gy) and y.creator
+    assert form_of(gy) and y.creator
     variables = several(y.creator.as_variables([gy])) if y.creator.saves else ()
     for v in variables:
-        assert not isinstance(v, Variable) or v._spec in (None, (v.shape, v.dtype))
+        assert not isinstance(v, Variable) or v._form in (None, shared_form(v.shape, v.dtype))
 
 
 @contextmanager
@@ -236,14 +236,17 @@ def test_a_result_that_wants_no_gradient_any_more_is_a_constant() -> None:
     assert bits(x.grad) == bits(np.full(2, 3.0))
 
 
-def test_whole_numbers_are_shared_and_nobody_can_write_to_them() -> None:
-    f, g = [(Variable(np.ones(2)) * 7).creator for _ in range(2)]
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_whole_numbers_are_shared_and_nobody_can_write_to_them(dtype: str) -> None:
+    f, g = [(Variable(np.ones(2, dtype)) * 7).creator for _ in range(2)]
+    whole = WHOLE_NUMBERS[WITH_NUMBERS[np.dtype(dtype)]]
     assert f is not None and g is not None
-    assert f.saved[1] is g.saved[1] is WHOLE[7]
+    assert f.saved[1] is g.saved[1] is whole[7]
     with pytest.raises(ValueError, match="read-only"):
         f.saved[1][...] = 8
-    assert all(number == array for number, array in WHOLE.items())
-    assert 0 not in WHOLE  # as which -0.0 would be found
+    assert len(whole) == 256
+    assert all(number == array and array.dtype == dtype for number, array in whole.items())
+    assert 0 not in whole  # as which -0.0 would be found
 
 
 def test_a_failing_operation_says_so_in_the_same_words() -> None:

@@ -58,8 +58,11 @@ class Add(Binary):
 
     forward = np.add
 
-    def backward(self, gy: Any) -> Any:
-        return gy, gy
+    def grad0(self, gy: Any) -> Any:
+        return gy
+
+    def grad1(self, gy: Any) -> Any:
+        return gy
 
 
 @implements(np.add)
@@ -77,8 +80,11 @@ class Sub(Binary):
 
     forward = np.subtract
 
-    def backward(self, gy: Any) -> Any:
-        return gy, None if self.wants == 0 else -gy
+    def grad0(self, gy: Any) -> Any:
+        return gy
+
+    def grad1(self, gy: Any) -> Any:
+        return -gy
 
 
 @implements(np.subtract)
@@ -101,10 +107,11 @@ class Mul(Binary):
 
     forward = np.multiply
 
-    def backward(self, gy: Any) -> Any:
-        x0, x1 = self.kept
-        wants = self.wants
-        return None if wants == 1 else gy * x1, None if wants == 0 else gy * x0
+    def grad0(self, gy: Any) -> Any:
+        return gy * self.kept[1]
+
+    def grad1(self, gy: Any) -> Any:
+        return gy * self.kept[0]
 
 
 @implements(np.multiply)

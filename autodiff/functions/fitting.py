@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from sys import getrefcount
 from typing import Any
 
 from autodiff.arrays import Array, Spec
 from autodiff.config import Recording
-from autodiff.gradients import Gradient, Pass, Source
-from autodiff.graph import Function, output_of
+from autodiff.gradients import ALONE, Gradient, Pass, Source
+from autodiff.graph import Function
 from autodiff.held import More
 
 
@@ -35,11 +36,8 @@ class Fitting(Function):
         if sources is None or self._more is not None:
             return self.turn_over_any([gy], run)
         run.left = sources, self.backward(gy)
-        if run.release:
-            self._sources = None
-            self.kept = ()
-            if output_of(self) is not None:
-                run.outlived += self.outputs
+        if run.release and getrefcount(self) > ALONE:
+            self.release(run.outlived)
         return None, None
 
     def fitted(self, gx: Any, i: int, spec: Spec, create_graph: bool) -> Any:

@@ -15,7 +15,7 @@ from autodiff.functions.fitting import Fitting
 from autodiff.functions.numpy_protocol import implements
 from autodiff.functions.per_input import PerInput
 from autodiff.quick_numpy import np
-from autodiff.variable import Operand, Variable, source_of, spec_of
+from autodiff.variable import Operand, Variable, form_of, source_of
 
 __all__ = ["dot", "linear", "matmul", "rmatmul", "tensordot"]
 
@@ -41,10 +41,13 @@ class MatMul(Fitting, PerInput):
             return None
         if not (isinstance(x0, Variable) and isinstance(x1, Variable)):
             return None
-        spec0, spec1 = x0._spec or spec_of(x0), x1._spec or spec_of(x1)
+        form0, form1 = x0._form or form_of(x0), x1._form or form_of(x1)
         arrays, sources = (x0._array, x1._array), (x0._source, x1._source)
-        fit = spec0 and spec1 and spec0[1] is spec1[1] and len(spec0[0]) == len(spec1[0]) == 2
-        if not fit or None in sources or spec0[0][1] != spec1[0][0]:  # type: ignore[index]
+        if form0 is None or form1 is None or None in sources:
+            return None
+        if form0.dtype is not form1.dtype or not len(form0.shape) == len(form1.shape) == 2:
+            return None
+        if form0.shape[1] != form1.shape[0]:
             return None
         y = np.matmul(*arrays)
         generation = x0.generation if x0.generation > x1.generation else x1.generation

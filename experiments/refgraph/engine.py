@@ -23,6 +23,9 @@ MORE = "._more"
 # What a Function that is itself the weak reference to its output is said to have it as.
 ITSELF = ".outputs[0]"
 
+# What all arrays of a shape and dtype share, and what is no part of any graph.
+SHARED = frozenset({"autodiff.arrays.Form"})
+
 # A mere link from one object to another, and what is but a part of the object that holds it.
 LINKS = frozenset({"autodiff.memory.StrongLink"})
 PARTS = frozenset({"autodiff.held.More", "autodiff.gradients.Output"})
@@ -34,6 +37,11 @@ KINDS: Mapping[str, str] = {"Variable": "variable", "Function": "function", "Lea
 
 def class_name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def is_shared(cls: type) -> bool:
+    """Whether objects of a class tell nothing of a graph, everything alike holding the same."""
+    return class_name(cls) in SHARED
 
 
 def property_for(cls: type, slot: str) -> str:

@@ -21,7 +21,7 @@ from types import (
 
 from experiments.census import Heap, is_untracked_holder
 from experiments.references import FOLDED, Local
-from experiments.refgraph.engine import kind_of
+from experiments.refgraph.engine import is_shared, kind_of
 
 # Held by everything and telling nothing: neither shown nor followed.
 STOPS = (type, ModuleType, CodeType, property, staticmethod, classmethod)
@@ -130,7 +130,12 @@ class Snapshot:
     def is_stop(self, number: int) -> bool:
         """Whether an object is neither shown nor followed."""
         node = self.nodes[number]
-        return number in self.own or isinstance(node, STOPS) or self._is_namespace(number)
+        return (
+            number in self.own
+            or isinstance(node, STOPS)
+            or is_shared(type(node))
+            or self._is_namespace(number)
+        )
 
     def _is_namespace(self, number: int) -> bool:
         """Whether an object is what holds the globals of a module, or a class's attributes."""
