@@ -1,4 +1,4 @@
-"""What a backward pass lets go: a Function that nobody else holds just dies, any other is released."""
+"""What a backward pass lets go: a Function that nobody else holds dies, any other is released."""
 
 from __future__ import annotations
 
