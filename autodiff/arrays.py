@@ -142,37 +142,27 @@ def times(gx: Any, factor: Any) -> Any:
     So a rule needs no array beside its result, whether NumPy reuses temporaries of that size or
     not. On Variables it is the product.
     """
-    if gx.size > SMALL and type(gx) is np.ndarray and type(factor) in PLAIN:
+    if type(gx) is np.ndarray and gx.size > SMALL and type(factor) in PLAIN:
         gx *= factor
         return gx
     return gx * factor
 
 
-def doubled(gx: Any) -> Any:
-    """Twice gx, likewise; of an array the sum with itself, which is faster than a product."""
-    if type(gx) is not np.ndarray:
-        return gx * 2
-    if gx.size > SMALL:
-        gx += gx
-        return gx
-    return twice(gx)
-
-
-def twice(gx: Array) -> Any:
-    """Twice an array, as a new one."""
-    return gx + gx
+def twice(gy: Any) -> Any:
+    """Twice gy, as something new; of an array the sum with itself, sooner than a product."""
+    return gy + gy if type(gy) is np.ndarray else gy * 2
 
 
 def taken_from(x: Any, gx: Any) -> Any:
     """The difference x - gx, likewise in the memory of gx."""
-    if gx.size > SMALL and type(gx) is np.ndarray:
+    if type(gx) is np.ndarray and gx.size > SMALL:
         return np.subtract(x, gx, out=gx)
     return x - gx
 
 
 def turned(function: Any, gx: Any) -> Any:
     """What a function of NumPy's makes of gx, likewise in the memory of gx."""
-    if gx.size > SMALL and type(gx) is np.ndarray:
+    if type(gx) is np.ndarray and gx.size > SMALL:
         return function(gx, out=gx)
     return function(gx)
 

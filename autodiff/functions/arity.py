@@ -29,12 +29,12 @@ from weakref import ref
 
 from numpy import asarray, ndarray, ufunc
 
-from autodiff.arrays import UFUNCS_KEEP_ARRAYS, WHOLE_NUMBERS, Form, twice
+from autodiff.arrays import UFUNCS_KEEP_ARRAYS, WHOLE_NUMBERS, Form
 from autodiff.config import settings
 from autodiff.functions.per_input import PerInput, pickers
 from autodiff.gradients import ALONE, Gradient, Pass, Source
 from autodiff.graph import NUMBERS, Function
-from autodiff.variable import Operand, Variable, form_of, unchecked
+from autodiff.variable import Operand, Variable, form_of
 
 _new = object.__new__
 _make = ref.__new__
@@ -55,7 +55,7 @@ def _with_code_of_its_own(function: Any, **changes: Any) -> Any:
 
 
 # What rules call in order to write into an array of their own, as it is where that does not pay.
-OF_SMALL = {"times": operator.mul, "doubled": twice, "taken_from": operator.sub}
+OF_SMALL = {"times": operator.mul, "taken_from": operator.sub}
 
 
 def _of_small(rule: Any) -> Any:
@@ -107,7 +107,7 @@ class Unary(Function):
     def as_variables(self, gys: list[Gradient]) -> Any:
         if self.form is None:
             return super().as_variables(gys)
-        return _part(self.kept, self._sources if self.saves == (0,) else self, self.form)
+        return _part(self.kept, self if self.saves == (1,) else self._sources, self.form)
 
 
 def _of_scalars(forward: Any) -> Any:
@@ -149,7 +149,7 @@ def _unary_line(kind: type[Unary], the_long_way: Any) -> Any:
         except Exception:
             return the_long_way(x)  # which explains it, or takes what is no Variable
         if source is None:
-            return _constant(y, form)
+            return _part(y, None, form)
         output = _new(Variable)
         output._source = function = _make(kind, output)
         output._array = y
@@ -262,15 +262,22 @@ class Binary(PerInput):
         return None, None
 
     def as_variables(self, gys: list[Gradient]) -> Any:
-        if self.form is None:
+        form = self.form
+        if form is None:
             return super().as_variables(gys)
-        form, sources = self.form, (*self._by_input(), self)
-        variables: list[Any] = []
+        sources, wants, variables = self._sources, self.wants, []
         for position, x in zip(self.saves or (), self.kept, strict=True):
-            if isinstance(x, ndarray):
-                source = sources[position]
-                is_number = source is None and not x.ndim and self.numbers_as_arrays
-                x = x.item() if is_number else _part(x, source, form)
+            if type(x) is ndarray:
+                if position == 2:
+                    x = _part(x, self, form)
+                elif wants == 2:
+                    x = _part(x, sources[position], form)
+                elif wants == position:
+                    x = _part(x, sources, form)
+                elif x.ndim or not self.numbers_as_arrays:
+                    x = _part(x, None, form)
+                else:
+                    x = x.item()
             variables.append(x)
         return tuple(variables)
 
@@ -279,24 +286,21 @@ class Binary(PerInput):
 
 
 def _part(array: Any, source: Source | None, form: Form) -> Variable:
-    """A kept array as part of the graph; operations need not look at it if it has this form."""
-    variable = unchecked(array, source, source is not None)
-    if type(array) is ndarray and array.dtype is form.dtype and array.shape == form.shape:
-        variable._form = form
+    """An array as part of the graph, or, without a source, as a constant beside it."""
+    variable = _new(Variable)
+    variable._array = array
+    variable._grad = variable.grad_var = variable.name = None
+    variable._form = form
+    variable._source = source
+    variable._wanted = source is not None
+    variable.generation = 0 if source is None else source.generation + 1
     return variable
-
-
-def _constant(y: Any, form: Form) -> Variable:
-    """The result for operands that want no gradient, which nothing is recorded of."""
-    output = unchecked(y, None, requires_grad=False)
-    output._form = form
-    return output
 
 
 def _binary_line(kind: type[Binary], the_long_way: Any) -> Any:
     """A straight line for two operands alike, or one and a number."""
     forward, of_scalars = kind.forward, _of_scalars(kind.forward)
-    numbers_as_arrays = kind.numbers_as_arrays
+    whole = WHOLE_NUMBERS if kind.numbers_as_arrays else [{} for _ in WHOLE_NUMBERS]
     is_product = kind.reads == ((1,), (0,))
     keep0, keep1, keep2 = [
         pickers(kind.reads, wanted) if kind.saves else None
@@ -333,7 +337,7 @@ def _binary_line(kind: type[Binary], the_long_way: Any) -> Any:
                 if generation < x0.generation:
                     generation = x0.generation
             elif type(x0) in NUMBERS:
-                a0 = WHOLE_NUMBERS[form.numbers].get(x0, x0) if numbers_as_arrays else x0
+                a0 = whole[form.numbers].get(x0, x0)
                 wants = 1
                 sources = other
                 keep = keep1
@@ -344,7 +348,7 @@ def _binary_line(kind: type[Binary], the_long_way: Any) -> Any:
             if form is None:
                 return with_forms(x0, x1)
             a0, sources = x0._array, x0._source
-            a1 = WHOLE_NUMBERS[form.numbers].get(x1, x1) if numbers_as_arrays else x1
+            a1 = whole[form.numbers].get(x1, x1)
             wants = 0
             generation = x0.generation
             keep = keep0
@@ -355,7 +359,7 @@ def _binary_line(kind: type[Binary], the_long_way: Any) -> Any:
         except Exception:
             return the_long_way(x0, x1)  # which explains it
         if sources is None:
-            return _constant(y, form)
+            return _part(y, None, form)
         output = _new(Variable)
         output._source = function = _make(kind, output)
         output._array = y
