@@ -206,27 +206,26 @@ class Binary(PerInput):
         if sources is None or form is None:
             return self.turn_over_any([gy], run)
         wants = self.wants
+        if wants != 2:
+            if form.is_small:
+                gx = self.grad1_of_small(gy) if wants else self.grad0_of_small(gy)
+            else:
+                gx = self.grad1(gy) if wants else self.grad0(gy)
+            if run.release and getrefcount(self) > ALONE:
+                self.release(run.outlived)
+            return sources, asarray(gx) if form.is_scalar else gx
         if not form.is_small:
-            gx0, gx1 = self.backward(gy)
-        elif wants == 2:
-            gx0, gx1 = self.grad0_of_small(gy), self.grad1_of_small(gy)
-        elif wants:
-            gx1 = self.grad1_of_small(gy)
-        else:
-            gx0 = self.grad0_of_small(gy)
+            run.left = sources, [self.grad0(gy), self.grad1(gy)]
+            if run.release and getrefcount(self) > ALONE:
+                self.release(run.outlived)
+            return None, None
+        gx0, gx1 = self.grad0_of_small(gy), self.grad1_of_small(gy)
+        if form.is_scalar:
+            gx0, gx1 = asarray(gx0), asarray(gx1)
         if run.release:
             self.kept = ()  # before anything is added up
             if getrefcount(self) > ALONE:
                 self.release(run.outlived)
-        if wants == 0:
-            return sources, asarray(gx0) if form.is_scalar else gx0
-        if wants == 1:
-            return sources, asarray(gx1) if form.is_scalar else gx1
-        if not form.is_small:
-            run.left = sources, [gx0, gx1]
-            return None, None
-        if form.is_scalar:
-            gx0, gx1 = asarray(gx0), asarray(gx1)
         tables = run.tables  # where small ones go at once: nobody asks who else holds those
         source, other = sources
         generation = source.generation
