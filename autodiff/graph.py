@@ -1,19 +1,7 @@
-"""Function: the vertex of the graph that a computation records.
+"""Function: an operation, and the vertex of the graph that one application of it is.
 
-    Variable -- creator --> Function -- sources --> the Function (and output) that made each input,
-       ^                       |                    or the Leaf of a Variable that nobody made
-       `- - - - - - - - - - - -'                    Leaf - weak - -> its Variable
-        weak, and strong too where the memory mode wants a cycle
-
-There is no other vertex. And a Function is itself the weak reference to its output: as two objects
-they would take 32 bytes and 35 ns more for each operation, and the collector would go through both.
-
-What else a Function holds (its input Variables, or just the arrays that its rule reads) is the
-memory mode's business when a Function is recorded; how long it does, in the backward pass
-(gradients.py).
-
-Most operations have one input that wants a gradient, one output, and a rule that reads one array.
-So whatever a Function holds one of, it holds without a tuple around it.
+What a Function holds (its input Variables, or just the arrays that its rule reads) is the memory
+mode's business when it is recorded; how long it does, in the backward pass (gradients.py).
 """
 
 from __future__ import annotations
@@ -21,60 +9,27 @@ from __future__ import annotations
 import copyreg
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
-from autodiff.arrays import (
-    Array,
-    Form,
-    Spec,
-    all_arrays,
-    as_array,
-    bytes_of,
-    real_array,
-    sum_to_shape,
-)
+from autodiff.arrays import Array, Form, Spec, all_arrays, as_array, real_array, sum_to_shape
 from autodiff.config import Recording, settings
-from autodiff.gradients import (
-    UNTRACKED,
-    Gradient,
-    Leaf,
-    Output,
-    Pass,
-    Scattered,
-    Source,
-    add,
-    in_room,
-    nobody,
-    own,
-)
+from autodiff.gradients import UNTRACKED, Gradient, Output, Pass, Scattered, Source, own
 from autodiff.held import More, alone, picker, several, specs_of
 from autodiff.keeping import Kept
-from autodiff.memory import Link
 from autodiff.quick_numpy import np
 from autodiff.unchanged import check, note
-from autodiff.variable import (
-    NotKept,
-    Operand,
-    Variable,
-    as_constant,
-    as_variable,
-    source_of,
-    unchecked,
-)
-
-if TYPE_CHECKING:
-    from autodiff.keepers.values import Making
+from autodiff.variable import Operand, Variable, as_constant, source_of, unchecked
+from autodiff.vertex import Vertex, output_of
 
 _new = object.__new__
 _make = weakref.ref.__new__
-output_of = weakref.ref.__call__  # the Variable that a Function refers to; None where it is gone
 
 NUMBERS = frozenset((bool, int, float))  # what NumPy types weakly
 
 
-class Function(weakref.ref):  # type: ignore[type-arg]
+class Function(Vertex):
     """One application of an operation: a vertex of the graph, and the reference to its output.
 
     A subclass gives `forward(*arrays)`, which returns an array or a tuple of them, and
@@ -89,21 +44,9 @@ class Function(weakref.ref):  # type: ignore[type-arg]
     Source: steps 2, 11, 12, 13, 16 and 17 of the book.
     """
 
-    __slots__ = ("form", "generation", "_sources", "kept", "_links", "_more", "__weakref__")
+    __slots__ = ()
 
-    saves: ClassVar[tuple[int, ...] | None] = None
     numbers_outputs: ClassVar[bool] = False  # also where there is just one
-
-    form: Form | None  # of all its arrays and gradients; None: nobody knows, or they are not alike
-    generation: int
-    _sources: Any  # a Source; of several inputs a tuple of them or None; None: released
-    kept: Any  # what `saves` names, in that order; one array without a tuple
-    _links: Any  # None: the Function itself; else a Link to its output, or a tuple of several
-    _more: More | None
-
-    __init__ = object.__init__
-    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__  # and no weakref's
-    __repr__ = object.__repr__
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         if (args or kwargs) and cls.__init__ is object.__init__:  # type: ignore[misc]
@@ -292,58 +235,6 @@ class Function(weakref.ref):  # type: ignore[type-arg]
                 f"positions 0 to {len(arrays) - 1}"
             ) from None
 
-    # What the graph holds -----------------------------------------------------------------------
-
-    @property
-    def inputs(self) -> tuple[Variable, ...]:
-        """Its inputs: the Variables themselves where the mode keeps them.
-
-        Elsewhere Variables on the arrays that were kept; `data` of the others is an error.
-        """
-        sources = self.sources
-        if self._more is not None and self._more.inputs is not None:
-            return tuple(as_variable(x) for x in self._more.inputs)
-        return tuple(self._stand_in(i) for i in range(len(sources)))
-
-    @property
-    def outputs(self) -> tuple[Link, ...]:
-        """A reference to each output: called, it gives the Variable, or None where it is gone."""
-        if not hasattr(self, "_sources"):
-            return ()
-        if self._links is None:
-            output = output_of(self)
-            return (nobody if output is None else weakref.ref(output),)
-        links: tuple[Link, ...] = several(self._links)
-        return links
-
-    @property
-    def wanted(self) -> tuple[bool, ...]:
-        """Which inputs want a gradient."""
-        return tuple([source is not None for source in self.sources])
-
-    @property
-    def saved(self) -> tuple[Any, ...]:
-        """The arrays that `saves` names, in that order; under create_graph, as Variables.
-
-        None stands for one that only the gradient of an input that wants none would read.
-        Raises RuntimeError where an earlier backward has released them.
-        """
-        return several(self._arrays()) if self.sources else ()
-
-    def _arrays(self) -> Any:
-        """What is kept, as arrays."""
-        return self.kept.arrays() if isinstance(self.kept, Kept) else self.kept
-
-    @property
-    def making(self) -> Making | None:
-        """How to repeat this application, where what it keeps may be computed again."""
-        return None if self._more is None else self._more.making
-
-    @making.setter
-    def making(self, making: Making) -> None:
-        self._more = self._more or More()
-        self._more.making = making
-
     def again(self) -> Function:
         """The same operation in no graph, to be run another time."""
         kind = type(self)
@@ -366,96 +257,7 @@ class Function(weakref.ref):  # type: ignore[type-arg]
             )
         return copyreg.__newobj__, (type(self),), (None, self._own())  # type: ignore[attr-defined]
 
-    @property
-    def sources(self) -> tuple[Source | None, ...]:
-        """Where the gradient of each input goes; None for one that wants none.
-
-        Raises RuntimeError where an earlier backward has released them.
-        """
-        if not hasattr(self, "_sources"):
-            raise RuntimeError(f"this {type(self).__name__} is not part of a graph")
-        if self._sources is None:
-            raise RuntimeError(
-                f"an earlier backward has released this graph (here: {type(self).__name__}): give "
-                "that call retain_graph=True, or use a mode that retains graphs"
-            )
-        return self._by_input()
-
-    def _by_input(self) -> tuple[Source | None, ...]:
-        sources: tuple[Source | None, ...] = several(self._sources)
-        return sources
-
-    @property
-    def is_released(self) -> bool:
-        return self._sources is None
-
-    def _position(self, i: int) -> int | None:
-        """The place of input or output i among what was kept; None where it was not."""
-        if self.saves is None:
-            return i if i < len(self.sources) else None
-        return self.saves.index(i) if i in self.saves else None
-
-    def _stand_in(self, i: int) -> Variable:
-        """Input i as a Variable on what was kept of it."""
-        place, source = self._position(i), self.sources[i]
-        data = None if place is None else several(self._arrays())[place]
-        if data is None:
-            return NotKept(source)
-        return unchecked(as_array(data), source, requires_grad=source is not None)
-
-    def release(self, outlived: list[Function]) -> None:
-        """Let go of the graph before this Function, and of the arrays that were kept.
-
-        Take it down if one of its outputs is held by somebody.
-        """
-        if self._more is not None and isinstance(self.kept, Kept):
-            self.kept.let_go()
-        self._sources = self._more = None
-        self.kept = ()
-        own = [output_of(self)] if self._links is None else [link() for link in self.outputs]
-        if any(y is not None for y in own):
-            outlived.append(self)
-
-    @property
-    def outlived(self) -> Sequence[Link]:
-        """Links to results that outlived the graph behind them, once that was released from here.
-
-        Where none were taken down, these are its own outputs.
-        """
-        noted = None if self._more is None else self._more.outlived
-        return self.outputs if noted is None else noted
-
-    @outlived.setter
-    def outlived(self, functions: Sequence[Function]) -> None:
-        self._more = self._more or More()
-        self._more.outlived = [
-            weakref.ref(y)
-            for function in functions
-            for link in function.outputs
-            if (y := link()) is not None
-        ]
-
-    def end_at(self, output: int, leaf: Leaf) -> None:
-        """Hand gradients of an output to a Leaf from now on, not to this Function."""
-        links = self.outputs
-        self._links = alone((*links[:output], leaf, *links[output + 1 :]))
-        if all(isinstance(link, Leaf) for link in self.outputs):
-            self.release([])
-
-    # The backward of one Function -----------------------------------------------------------------
-
-    def live_outputs(self) -> Iterator[tuple[int, Variable]]:
-        """Those of its outputs that somebody holds and that are no leaves, with their numbers."""
-        for i, link in enumerate(self.outputs):
-            if not isinstance(link, Leaf) and (variable := link()) is not None:
-                yield i, variable
-
-    def among(self, watched: frozenset[Source], gys: list[Gradient]) -> dict[Source, Gradient]:
-        """The gradients of those outputs that are watched."""
-        if type(self._links) is not tuple:
-            return {self: gys[0]} if self in watched else {}
-        every = ((Output(self, i), gy) for i, gy in enumerate(gys))
-        return {output: gy for output, gy in every if output in watched}
+    # Its rule -----------------------------------------------------------------
 
     def turn_over(self, gy: Gradient, run: Pass) -> tuple[Source | None, Gradient]:
         """What its rule makes of its output's gradient, in a plain pass, and where that goes.
@@ -484,29 +286,6 @@ class Function(weakref.ref):  # type: ignore[type-arg]
             return (None, None) if gxs is None else (sources, gxs)
         run.left = several(sources), gxs if type(gxs) is list else [gxs]
         return None, None
-
-    def completed(self, gys: dict[int, Gradient], run: Pass) -> list[Gradient] | None:
-        """The gradients of all outputs; None where there is nothing to do for them.
-
-        An output that was dropped or not used has zeros; the gradient of one that was unchained
-        goes to its Leaf. Raises RuntimeError where an earlier backward has released the graph.
-        """
-        for i, link in enumerate(self.outputs):
-            if i in gys and isinstance(link, Leaf):
-                add(run.tables, link, [gys.pop(i)])
-        if not gys:
-            return None
-        _ = self.sources  # which raises where they were released
-        return [
-            gys.pop(i) if i in gys else self._zeros(i, run.create_graph)
-            for i in range(len(self.outputs))
-        ]
-
-    def _zeros(self, output: int, create_graph: bool) -> Gradient:
-        assert self._more is not None and self._more.specs is not None  # as with several outputs
-        spec = self._more.specs[1][output]
-        zeros = in_room(bytes_of(spec), np.zeros, *spec)
-        return as_constant(zeros) if create_graph else zeros
 
     def input_gradients(self, gys: list[Gradient], create_graph: bool) -> Any:
         """What the rule makes of its outputs' gradients, each in its input's shape and dtype."""

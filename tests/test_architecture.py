@@ -37,6 +37,7 @@ AUTODIFF = {
     "gradients": {"arrays", "config", "keeping", "memory", "quick_numpy"},
     "variable": {"arrays", "config", "gradients", "memory", "quick_numpy"},
     "held": {"arrays", "gradients", "memory"},
+    "vertex": {"arrays", "gradients", "held", "keeping", "memory", "quick_numpy", "variable"},
     "unchanged": set(),
     "graph": {
         "arrays",
@@ -44,10 +45,10 @@ AUTODIFF = {
         "gradients",
         "held",
         "keeping",
-        "memory",
         "quick_numpy",
         "unchanged",
         "variable",
+        "vertex",
     },
     "functions": {"arrays", "config", "gradients", "graph", "held", "quick_numpy", "variable"},
     "keepers": {

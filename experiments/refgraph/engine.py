@@ -11,7 +11,7 @@ from collections.abc import Mapping
 # A class and its slot -> the property that gives what is in it.
 PROPERTIES: Mapping[str, Mapping[str, str]] = {
     "autodiff.variable.Variable": {"_array": "data", "_grad": "grad", "_source": "creator"},
-    "autodiff.graph.Function": {"kept": "saved", "_links": "outputs", "_sources": "sources"},
+    "autodiff.vertex.Vertex": {"kept": "saved", "_links": "outputs", "_sources": "sources"},
 }
 
 # Those of them that give several things; of one alone, the slot holds just that.
