@@ -232,9 +232,9 @@ class Pass:
         self.create_graph, self.watched = create_graph, watched
         self.debug = settings().debug
         self.retain, self.release = mode.retain_grad, not mode.retain_graph
-        asks_more = bool(watched or self.debug or self.retain)
-        self.is_plain = not (create_graph or asks_more)
-        self.is_differentiated = create_graph and not asks_more
+        is_usual = not (watched or self.debug or self.retain)
+        self.is_plain = is_usual and not create_graph
+        self.is_differentiated = is_usual and create_graph
         self.seen: dict[Source, Gradient] = {}
         self.retained: list[tuple[Variable, Gradient]] = []
         self.outlived: list[Function] = []
@@ -300,6 +300,15 @@ class Pass:
                 table[source] = gxs.pop()
 
 
+def _latest(sources: list[Source]) -> int:
+    """The generation of the last of them that was made; -1 for leaves."""
+    latest = -1
+    for source in sources:
+        if source.generation > latest:
+            latest = source.generation
+    return latest
+
+
 def propagate(
     ends: list[Source],
     seeds: list[Gradient],
@@ -314,7 +323,7 @@ def propagate(
     Returns the gradients that no Function took (of leaves, and of what is watched), by source, and
     those that the mode retains, with their Variables.
     """
-    generation = ends[0].generation if len(ends) == 1 else max([-1, *(y.generation for y in ends)])
+    generation = _latest(ends)
     run = Pass(generation, mode, create_graph, watched)
     while seeds:
         add(run.tables, ends[len(seeds) - 1], seeds)

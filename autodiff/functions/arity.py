@@ -220,12 +220,12 @@ class Binary(PerInput):
                 self.release(run.outlived)
             return None, None
         gx0, gx1 = self.grad0_of_small(gy), self.grad1_of_small(gy)
-        if form.is_scalar:
-            gx0, gx1 = asarray(gx0), asarray(gx1)
         if run.release:
             self.kept = ()  # before anything is added up
             if getrefcount(self) > ALONE:
                 self.release(run.outlived)
+        if form.is_scalar:
+            gx0, gx1 = asarray(gx0), asarray(gx1)
         tables = run.tables  # where small ones go at once: nobody asks who else holds those
         source, other = sources
         generation = source.generation
@@ -315,13 +315,31 @@ def _binary_line(kind: type[Binary], the_long_way: Any) -> Any:
         if settings().straight is None:
             return the_long_way(x0, x1)
         sources: Any
-        if isinstance(x1, Variable):
+        kind1 = type(x1)
+        if kind1 is not Variable and kind1 in NUMBERS:
+            if not isinstance(x0, Variable):
+                return the_long_way(x0, x1)
+            form = x0._form
+            if form is None:
+                return with_forms(x0, x1)
+            a0, sources = x0._array, x0._source
+            a1 = whole[form.numbers].get(x1, x1)
+            wants = 0
+            generation = x0.generation
+            keep = keep0
+        elif kind1 is Variable or isinstance(x1, Variable):
             form = x1._form
             if form is None:
                 return with_forms(x0, x1)
             a1, other = x1._array, x1._source
             generation = x1.generation
-            if isinstance(x0, Variable):
+            kind0 = type(x0)
+            if kind0 is not Variable and kind0 in NUMBERS:
+                a0 = whole[form.numbers].get(x0, x0)
+                wants = 1
+                sources = other
+                keep = keep1
+            elif kind0 is Variable or isinstance(x0, Variable):
                 if x0._form is not form:
                     return with_forms(x0, x1)
                 a0, source = x0._array, x0._source
@@ -335,22 +353,8 @@ def _binary_line(kind: type[Binary], the_long_way: Any) -> Any:
                     keep = keep2
                 if generation < x0.generation:
                     generation = x0.generation
-            elif type(x0) in NUMBERS:
-                a0 = whole[form.numbers].get(x0, x0)
-                wants = 1
-                sources = other
-                keep = keep1
             else:
                 return the_long_way(x0, x1)
-        elif type(x1) in NUMBERS and isinstance(x0, Variable):
-            form = x0._form
-            if form is None:
-                return with_forms(x0, x1)
-            a0, sources = x0._array, x0._source
-            a1 = whole[form.numbers].get(x1, x1)
-            wants = 0
-            generation = x0.generation
-            keep = keep0
         else:
             return the_long_way(x0, x1)
         try:
