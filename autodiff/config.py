@@ -113,15 +113,20 @@ class Settings:
             changes["keeper"] = None
         return replace(self, **changes)
 
-    @cached_property
+    @property
     def with_graphs(self) -> Settings:
         """These settings, with graphs recorded."""
-        return self.changed("enable_backprop", True)
+        return self if self.recording else self._other
 
-    @cached_property
+    @property
     def without_graphs(self) -> Settings:
         """These settings, with no graph recorded."""
-        return self.changed("enable_backprop", False)
+        return self._other if self.recording else self
+
+    @cached_property
+    def _other(self) -> Settings:
+        """These settings, with graphs where there are none, and none where there are."""
+        return self.changed("enable_backprop", self.recording is None)
 
 
 # What makes a keeper of a setting's value, and raises ValueError or TypeError where it cannot: the

@@ -265,6 +265,7 @@ class Function(Vertex):
         Of one input that wants a gradient: its source, and the gradient. Those of several are on
         their way already or left in `run.left`; then it is None twice.
         """
+        run.enter()
         return self.turn_over_any([gy], run)
 
     def turn_over_any(self, gys: list[Gradient], run: Pass) -> tuple[Source | None, Gradient]:

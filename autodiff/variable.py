@@ -19,18 +19,17 @@ from autodiff.arrays import (
     real_array,
     shared_form,
 )
-from autodiff.config import in_force, settings, using_config
+from autodiff.config import settings, using_config
 from autodiff.gradients import (
     Gradient,
     Leaf,
     Output,
+    Pass,
     Source,
     Untracked,
     function_of,
     in_room,
     own,
-    propagate,
-    settings_within,
 )
 from autodiff.memory import MemoryMode
 from autodiff.quick_numpy import np
@@ -212,21 +211,21 @@ class Variable:
         """
         mode = _backward_mode(retain_grad, retain_graph, create_graph)
         source = self._root()
-        token = in_force.set(settings_within(source, create_graph))
+        given = self._grad if self.grad_var is None else self.grad
+        seed = None if given is None else self._as_gradient(given)
+        spec = gradient_spec(self._array) if self._form is None else self._form.spec
+        if isinstance(source, Leaf):
+            self._grad = _ones(spec) if seed is None else seed
+            return
+        ends: list[Source] = [source]
+        run = Pass(ends, mode, create_graph)
         try:
-            given = self._grad if self.grad_var is None else self.grad
-            seed = None if given is None else self._as_gradient(given)
-            spec = gradient_spec(self._array) if self._form is None else self._form.spec
-            if isinstance(source, Leaf):
-                self._grad = _ones(spec) if seed is None else seed
-                return
             root = weakref.ref(self)
             del self  # the result of an expression, which nobody else holds, goes before the pass
             seed = _ones(spec) if seed is None else seed
-            ends: list[Source] = [source]
             seeds = [as_constant(seed) if create_graph else seed]
             del seed, given, source
-            gradients, retained = propagate(ends, seeds, mode, create_graph)
+            gradients = run.run(ends, seeds)
             owners = []
             leaves: Any = gradients  # nothing else being watched
             for leaf in leaves:
@@ -238,12 +237,12 @@ class Variable:
                     owners.append((owner, leaf))
             if (result := root()) is not None:
                 result._grad = result.grad_var = None
-            for variable, gradient in retained:
+            for variable, gradient in run.retained:
                 variable._add_gradient(gradient)
             for owner, leaf in owners:
                 owner._add_gradient(gradients.pop(leaf))
         finally:
-            in_force.reset(token)
+            run.leave()
 
     def _root(self) -> Source:
         """Where a backward pass from here starts."""
@@ -508,13 +507,13 @@ def grad(
     sources = [source_of(x) for x in xs]
     begun = [i for i, y in enumerate(ys) if y.requires_grad]
     ends = [ys[i]._root() for i in begun]
-    token = in_force.set(settings_within(ends[0] if ends else None, create_graph))
+    watched = frozenset(source for source in sources if not isinstance(source, Leaf))
+    run = Pass(ends, mode, create_graph, watched)
     try:
         starts = [_ones(gradient_spec(ys[i].data)) if seeds is None else seeds[i] for i in begun]
         if create_graph:
             starts = [as_constant(start) for start in starts]
-        watched = frozenset(source for source in sources if not isinstance(source, Leaf))
-        gradients, _ = propagate(ends, starts, mode, create_graph, watched)
+        gradients = run.run(ends, starts)
         return tuple([own(gradients, x) if x in gradients else None for x in sources])
     finally:
-        in_force.reset(token)
+        run.leave()
