@@ -174,6 +174,8 @@ class Binary(PerInput):
     reads: ClassVar[tuple[tuple[int, ...], ...]] = ((), ())
     numbers_as_arrays: ClassVar[bool] = True  # False where it matters how a number is given
 
+    is_linear: ClassVar[tuple[bool, bool, bool]]  # in what `wants` says: a constant stays one
+
     forward: Any
     grad0: Any
     grad1: Any
@@ -183,6 +185,8 @@ class Binary(PerInput):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        by_x0, by_x1 = cls.reads
+        cls.is_linear = not {0, 2} & {*by_x0}, not {1, 2} & {*by_x1}, not (by_x0 or by_x1)
         cls.turn_over = _with_code_of_its_own(cls.turn_over)  # type: ignore[method-assign]
         if hasattr(cls, "grad0"):
             cls.grad0_of_small, cls.grad1_of_small = _of_small(cls.grad0), _of_small(cls.grad1)
@@ -252,12 +256,16 @@ class Binary(PerInput):
         sources, form = self._sources, self.form
         if sources is None or form is None or not run.is_differentiated:
             return super().turn_over_any(gys, run)
-        gx0, gx1 = self._differentiated(gys)
-        if self.wants == 0:
-            return sources, self.alike(gx0, 0)
-        if self.wants == 1:
-            return sources, self.alike(gx1, 1)
-        run.left = sources, [self.alike(gx0, 0), self.alike(gx1, 1)]
+        (gy,) = gys
+        if gy._wanted or not self.is_linear[self.wants]:
+            gxs = self._differentiated(gys)
+            parts = [None if gx is None else self.alike(gx, i) for i, gx in enumerate(gxs)]
+        else:
+            gxs = self.backward(gy._array)
+            parts = [None if gx is None else _part(asarray(gx), None, form) for gx in gxs]
+        if self.wants != 2:
+            return sources, parts[self.wants]
+        run.left = sources, parts
         return None, None
 
     def as_variables(self, gys: list[Gradient]) -> Any:
