@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
-from autodiff.arrays import SMALL, Array, Spec, bytes_of, sole
+from autodiff.arrays import SMALL, Array, Spec, as_array, bytes_of, sole
 from autodiff.config import Settings, in_force, settings
 from autodiff.keeping import Kept
 from autodiff.memory import Link, MemoryMode
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 COUNTS_ALL = sys.version_info < (3, 14) and not sysconfig.get_config_var("Py_GIL_DISABLED")
 ALONE = 3 if COUNTS_ALL else 0
 
-Gradient: TypeAlias = Any  # an ndarray; under create_graph a Variable
+# An ndarray; on its way between operations that give numbers, one of those; under create_graph a
+# Variable.
+Gradient: TypeAlias = Any
 Source: TypeAlias = "Function | Output | Leaf"  # where the gradient of a Variable goes
 
 
@@ -47,7 +49,7 @@ class Output(NamedTuple):
     def turn_over(self, gy: Gradient, run: Pass) -> tuple[Source | None, Gradient]:
         """What `Function.turn_over` does, with the gradients of all the outputs that wait."""
         run.enter()
-        return self.turn_over_any([gy], run)
+        return self.turn_over_any([as_array(gy)], run)
 
     def turn_over_any(self, gys: list[Gradient], run: Pass) -> tuple[Source | None, Gradient]:
         """Likewise, in any pass."""
@@ -56,7 +58,7 @@ class Output(NamedTuple):
         table = run.tables[function.generation] or {}
         for i in range(len(function.outputs)):
             if (other := Output(function, i)) in table:
-                found[i] = table.pop(other)
+                found[i] = as_array(table.pop(other))
         complete = function.completed(found, run)
         return (None, None) if complete is None else function.turn_over_any(complete, run)
 
@@ -186,10 +188,10 @@ def _add_in_place(table: dict[Any, Gradient], key: Any, gxs: list[Gradient]) -> 
 def own(container: Any, key: Any) -> Any:
     """The array at a key as one that nobody else holds: itself, if it is just that, else a copy.
 
-    A Variable is given as it is.
+    A number is made one; a Variable is given as it is.
     """
     if sole(container, key) or type(container[key]) is not np.ndarray:
-        return container[key]
+        return as_array(container[key])
     return in_room(container[key].nbytes, np.copy, container[key])
 
 
@@ -315,9 +317,8 @@ class Pass:
                 elif (below := tables[generation - 1]) is not None:
                     if source not in below:
                         below[source] = gy
-                    elif type(gy) is np.ndarray and gy.size <= SMALL:
-                        total = below[source] + gy
-                        below[source] = total if type(total) is np.ndarray else np.asarray(total)
+                    elif type(gy) is not Scattered and gy.size <= SMALL:
+                        below[source] = below[source] + gy
                     else:
                         gxs, gy = [gy], None
                         add_last(below, source, gxs)

@@ -266,7 +266,7 @@ class Function(Vertex):
         their way already or left in `run.left`; then it is None twice.
         """
         run.enter()
-        return self.turn_over_any([gy], run)
+        return self.turn_over_any([as_array(gy)], run)
 
     def turn_over_any(self, gys: list[Gradient], run: Pass) -> tuple[Source | None, Gradient]:
         """Likewise, of the gradients of all its outputs, and in any pass."""

@@ -92,11 +92,11 @@ class Unary(Function):
     def turn_over(self, gy: Gradient, run: Pass) -> tuple[Source | None, Gradient]:
         source, form = self._sources, self.form
         if source is None or form is None:
-            return self.turn_over_any([gy], run)
+            return super().turn_over(gy, run)
         gx = self.backward_of_small(gy) if form.is_small else self.backward(gy)
         if run.release and getrefcount(self) > ALONE:
             self.release(run.outlived)
-        return source, asarray(gx) if form.is_scalar else gx
+        return source, gx
 
     def turn_over_any(self, gys: list[Gradient], run: Pass) -> tuple[Source | None, Gradient]:
         source, form = self._sources, self.form
@@ -208,7 +208,7 @@ class Binary(PerInput):
     def turn_over(self, gy: Gradient, run: Pass) -> tuple[Source | None, Gradient]:
         sources, form = self._sources, self.form
         if sources is None or form is None:
-            return self.turn_over_any([gy], run)
+            return super().turn_over(gy, run)
         wants = self.wants
         if wants != 2:
             if form.is_small:
@@ -217,7 +217,7 @@ class Binary(PerInput):
                 gx = self.grad1(gy) if wants else self.grad0(gy)
             if run.release and getrefcount(self) > ALONE:
                 self.release(run.outlived)
-            return sources, asarray(gx) if form.is_scalar else gx
+            return sources, gx
         if not form.is_small:
             run.left = sources, [self.grad0(gy), self.grad1(gy)]
             if run.release and getrefcount(self) > ALONE:
@@ -228,8 +228,6 @@ class Binary(PerInput):
             self.kept = ()  # before anything is added up
             if getrefcount(self) > ALONE:
                 self.release(run.outlived)
-        if form.is_scalar:
-            gx0, gx1 = asarray(gx0), asarray(gx1)
         tables = run.tables  # where small ones go at once: nobody asks who else holds those
         source, other = sources
         generation = source.generation
@@ -239,8 +237,7 @@ class Binary(PerInput):
         elif source not in table:
             table[source] = gx0
         else:
-            total = table[source] + gx0
-            table[source] = asarray(total) if form.is_scalar else total
+            table[source] = table[source] + gx0
         generation = other.generation
         table = tables[generation]
         if table is None:
@@ -248,8 +245,7 @@ class Binary(PerInput):
         elif other not in table:
             table[other] = gx1
         else:
-            total = table[other] + gx1
-            table[other] = asarray(total) if form.is_scalar else total
+            table[other] = table[other] + gx1
         return None, None
 
     def turn_over_any(self, gys: list[Gradient], run: Pass) -> tuple[Source | None, Gradient]:

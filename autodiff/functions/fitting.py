@@ -5,7 +5,7 @@ from __future__ import annotations
 from sys import getrefcount
 from typing import Any
 
-from autodiff.arrays import Array, Spec
+from autodiff.arrays import Array, Spec, as_array
 from autodiff.config import Recording
 from autodiff.gradients import ALONE, Gradient, Pass, Source
 from autodiff.graph import Function
@@ -34,8 +34,8 @@ class Fitting(Function):
     def turn_over(self, gy: Gradient, run: Pass) -> tuple[Source | None, Gradient]:
         sources = self._sources
         if sources is None or self._more is not None:
-            return self.turn_over_any([gy], run)
-        run.left = sources, self.backward(gy)
+            return super().turn_over(gy, run)
+        run.left = sources, self.backward(as_array(gy))
         if run.release and getrefcount(self) > ALONE:
             self.release(run.outlived)
         return None, None
