@@ -68,10 +68,11 @@ def test_a_chain_peaks_at_its_formula(kind: str) -> None:
     assert floor <= peak <= floor + 64
 
 
-def test_the_arrays_of_goldstein_price_are_the_floors_and_two() -> None:
-    """The result has a name; and what a rule gives is a number first, of which an array is made."""
+def test_the_gradients_of_goldstein_price_are_numbers_on_their_way_and_no_arrays() -> None:
+    """So that its arrays are fewer than the floor, which has one for each gradient, by some."""
     peak = readings("goldstein_price", "arrays")["peak_array_bytes"]
-    assert peak == readings("goldstein_price", "operations")["floor_bytes"] + 2 * 8
+    floor = readings("goldstein_price", "operations")["floor_bytes"]
+    assert floor - 3 * 8 <= peak < floor
 
 
 @pytest.mark.parametrize(("backward", "arrays"), [(False, 8), (True, 6)])
