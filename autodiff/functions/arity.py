@@ -252,16 +252,19 @@ class Binary(PerInput):
         sources, form = self._sources, self.form
         if sources is None or form is None or not run.is_differentiated:
             return super().turn_over_any(gys, run)
-        (gy,) = gys
-        if gy._wanted or not self.is_linear[self.wants]:
-            gxs = self._differentiated(gys)
-            parts = [None if gx is None else self.alike(gx, i) for i, gx in enumerate(gxs)]
+        wants, gy = self.wants, gys[0]
+        if gy._wanted or not self.is_linear[wants]:
+            gx0, gx1 = self._differentiated(gys)
+            gx0 = None if wants == 1 else self.alike(gx0, 0)
+            gx1 = None if wants == 0 else self.alike(gx1, 1)
         else:
-            gxs = self.backward(gy._array)
-            parts = [None if gx is None else _part(asarray(gx), None, form) for gx in gxs]
-        if self.wants != 2:
-            return sources, parts[self.wants]
-        run.left = sources, parts
+            gx0, gx1 = self.backward(gy._array)
+            gx0 = None if wants == 1 else _part(asarray(gx0), None, form)
+            gx1 = None if wants == 0 else _part(asarray(gx1), None, form)
+        if wants != 2:
+            return sources, gx1 if wants else gx0
+        run.give(sources[0], gx0)
+        run.give(sources[1], gx1)
         return None, None
 
     def as_variables(self, gys: list[Gradient]) -> Any:
@@ -269,7 +272,8 @@ class Binary(PerInput):
         if form is None:
             return super().as_variables(gys)
         sources, wants, variables = self._sources, self.wants, []
-        for position, x in zip(self.saves or (), self.kept, strict=True):
+        for place, position in enumerate(self.saves or ()):
+            x = self.kept[place]
             if type(x) is ndarray:
                 if position == 2:
                     x = _part(x, self, form)
