@@ -191,7 +191,8 @@ def own(container: Any, key: Any) -> Any:
     A number is made one; a Variable is given as it is.
     """
     if sole(container, key) or type(container[key]) is not np.ndarray:
-        return as_array(container[key])
+        is_number = isinstance(container[key], np.generic)
+        return np.asarray(container[key]) if is_number else container[key]
     return in_room(container[key].nbytes, np.copy, container[key])
 
 
