@@ -330,14 +330,6 @@ class Pass:
                 else:  # in a chain, with no detour by a table
                     generation -= 1
 
-    def give(self, source: Source, gx: Variable) -> None:
-        """Add a gradient that is a Variable to what waits for a source."""
-        table = self.tables[source.generation]
-        if table is None:
-            self.tables[source.generation] = {source: gx}
-        else:
-            table[source] = table[source] + gx if source in table else gx
-
     def distribute(self) -> None:
         """Add the gradients that are left to what waits for the inputs of their Function."""
         (sources, gxs), self.left = self.left, None

@@ -32,7 +32,7 @@ from numpy import asarray, ndarray, ufunc
 from autodiff.arrays import UFUNCS_KEEP_ARRAYS, WHOLE_NUMBERS, Form
 from autodiff.config import settings
 from autodiff.functions.per_input import PerInput, pickers
-from autodiff.gradients import ALONE, Gradient, Pass, Source
+from autodiff.gradients import ALONE, Gradient, Pass, Source, add
 from autodiff.graph import NUMBERS, Function
 from autodiff.variable import Operand, Variable, form_of
 
@@ -266,8 +266,8 @@ class Binary(PerInput):
             gx1 = None if wants == 0 else _part(asarray(gx1), None, form)
         if wants != 2:
             return sources, gx1 if wants else gx0
-        run.give(sources[0], gx0)
-        run.give(sources[1], gx1)
+        add(run.tables, sources[0], [gx0])
+        add(run.tables, sources[1], [gx1])
         return None, None
 
     def as_variables(self, gys: list[Gradient]) -> Any:
